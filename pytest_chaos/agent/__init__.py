@@ -1,0 +1,1 @@
+"""The agent: one tool loop, the protocol of its clients, and the clients. Knows nothing of fortio or tests."""

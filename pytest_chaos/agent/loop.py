@@ -1,0 +1,123 @@
+"""The tool loop. A client asks, this code decides: known tool, strict arguments, budgets, deadline, cancel."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from pytest_chaos.agent.protocol import Client, Stop, Tool, ToolCall, ToolResult
+from pytest_chaos.scrub import clean, clean_json
+
+MAX_TURNS = 8
+MAX_CALLS_IN_A_REPLY = 32
+MAX_MODEL_TEXT = 2_000
+
+
+@dataclass(slots=True)
+class LoopReport:
+    """What happened in a loop: why it ended, the client's last words, and every call with its fate."""
+
+    client: str
+    model: str | None
+    stop: Stop = Stop.turns
+    text: str = ""
+    turns: int = 0
+    tokens: int = 0
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that results carry. ``model_text`` is the model's, and proves nothing."""
+        return {
+            "client": self.client,
+            "model": self.model,
+            "turns": self.turns,
+            "calls": self.calls,
+            "tokens": self.tokens,
+            "stop": self.stop.value,
+            "model_text": self.text,
+        }
+
+
+def run_tool_loop(
+    client: Client,
+    goal: str,
+    tools: Sequence[Tool],
+    system: str,
+    *,
+    max_turns: int = MAX_TURNS,
+    deadline: float | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> LoopReport:
+    """Let ``client`` use ``tools`` until it is done, or one of the limits is reached.
+
+    Every call gets exactly one result, refused ones too. ``deadline`` is a moment on the monotonic
+    clock; it and ``cancelled`` are looked at between turns and before each call.
+
+    Raises:
+        ModelError: the client could not answer.
+    """
+    report = LoopReport(client=client.name, model=client.model)
+    known = {tool.name: tool for tool in tools}
+    used: Counter[str] = Counter()
+    conversation = client.start(system, tools)
+    message: str | Sequence[ToolResult] = goal
+
+    def over() -> Stop | None:
+        if cancelled():
+            return Stop.cancelled
+        return Stop.deadline if deadline is not None and time.monotonic() >= deadline else None
+
+    while report.turns < max_turns:
+        if stop := over():
+            report.stop = stop
+            return report
+        reply = conversation.send(message)
+        report.turns += 1
+        report.tokens += reply.tokens
+        report.text = clean(reply.text, MAX_MODEL_TEXT) or report.text
+        if reply.blocked is not None:
+            report.stop = Stop.blocked
+            report.text = clean(reply.blocked, MAX_MODEL_TEXT)
+            return report
+        if not reply.calls:
+            report.stop = Stop.done
+            return report
+        message = [_carry_out(call, known, used, over) for call in reply.calls]
+        report.calls.extend(_record(result) for result in message)
+    return report
+
+
+def _carry_out(
+    call: ToolCall, known: Mapping[str, Tool], used: Counter[str], over: Callable[[], Stop | None]
+) -> ToolResult:
+    """Run one call if everything about it is allowed; otherwise refuse it in words."""
+
+    def refuse(reason: str) -> ToolResult:
+        return ToolResult(call, {}, error=reason)
+
+    tool = known.get(call.name) if isinstance(call.name, str) else None
+    if tool is None:
+        return refuse(f"no such tool; there is: {', '.join(known)}")
+    if used[tool.name] >= tool.max_calls:
+        return refuse(f"the budget of {tool.max_calls} for {tool.name} is used up")
+    if not isinstance(call.args, Mapping):
+        return refuse("arguments must be an object")
+    try:
+        args = tool.args.model_validate(dict(call.args))
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        return refuse(clean("; ".join(wrong), 500))
+    if stop := over():
+        return refuse(f"not run: {stop.value}")
+    used[tool.name] += 1
+    return ToolResult(call, tool.run(args))
+
+
+def _record(result: ToolResult) -> dict[str, Any]:
+    fate = {"refused": result.error} if result.error else {"accepted": True, "output": clean_json(result.output)}
+    return {"tool": clean(str(result.call.name), 100), "args": clean_json(result.call.args), **fate}

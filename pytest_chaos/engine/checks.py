@@ -1,0 +1,73 @@
+"""Run a named check (a verifier) and tell a check that fails from one that cannot be used."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_chaos.errors import SpecError
+from pytest_chaos.registry import did_you_mean
+from pytest_chaos.scrub import clean
+
+Check = Callable[..., Any]
+
+
+def find_check(name: str, checks: Mapping[str, Check]) -> Check:
+    """Return the check called ``name``.
+
+    Raises:
+        SpecError: there is none, or it cannot be called as ``check()`` or ``check(disruption)``.
+    """
+    if name not in checks:
+        known = ", ".join(map(repr, checks)) or "none"
+        raise SpecError(f"verify: no check is called {name!r}; chaos_verifiers has: {known}{did_you_mean(name, checks)}")
+    check = checks[name]
+    if not callable(check):
+        raise SpecError(f"verify: the check {name!r} is {type(check).__name__}, not a function")
+    if inspect.iscoroutinefunction(check) or inspect.isasyncgenfunction(check):
+        raise SpecError(f"verify: the check {name!r} is a coroutine function; a check must be a plain function")
+    if _arity(check) is None:
+        raise SpecError(f"verify: the check {name!r} must take nothing, or the disruption alone")
+    return check
+
+
+def run_check(name: str, check: Check, disruption: object) -> str | None:
+    """Run ``check``; return None if it held, else why not.
+
+    It holds by returning None or True and fails by returning False or raising.
+
+    Raises:
+        SpecError: it returned anything else.
+    """
+    try:
+        answer = check(disruption) if _arity(check) == 1 else check()
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
+        words = clean(str(error), 1000) or "no message"
+        return f"the check {name!r} failed: {type(error).__name__}: {words}"
+    if answer is None or answer is True:
+        return None
+    if answer is False:
+        return f"the check {name!r} failed: it returned False"
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise SpecError(
+        f"verify: the check {name!r} returned {clean(repr(answer), 80)}; it must return None or True, return False, or raise"
+    )
+
+
+def _arity(check: Check) -> int | None:
+    """Return 0 or 1, the number of arguments to call ``check`` with; None if neither fits."""
+    try:
+        signature = inspect.signature(check)
+    except (TypeError, ValueError):  # some built-ins have none
+        return 0
+    for count in (0, 1):
+        try:
+            signature.bind(*([None] * count))
+        except TypeError:
+            continue
+        return count
+    return None

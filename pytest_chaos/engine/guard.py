@@ -1,0 +1,133 @@
+"""The guard: which addresses may be disrupted at all. Loopback, unless the settings say more."""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from pytest_chaos.context import Address
+from pytest_chaos.errors import TargetRefused
+
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver = Callable[[str, int], Sequence[str]]
+
+_FIX: Final = "name it in ini chaos_allowed_targets (hosts, globs or networks, one a line) if it may be disrupted"
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of ``host`` as the system resolver gives them. Raises ``OSError``."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Decide about targets. ``allowed`` holds host names, globs and networks besides loopback."""
+
+    allowed: tuple[str, ...] = ()
+    resolver: Resolver = resolve
+    _names: tuple[str, ...] = field(init=False)
+    _networks: tuple[Network, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names, networks = [], []
+        for entry in self.allowed:
+            try:
+                networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError:
+                names.append(entry.lower().rstrip("."))
+        object.__setattr__(self, "_names", tuple(names))
+        object.__setattr__(self, "_networks", tuple(networks))
+
+    def allow(self, url: str) -> Address:
+        """Return the one address that may be used for ``url``; the connection must be pinned to it.
+
+        Raises:
+            TargetRefused: it is outside, or its name cannot be resolved.
+        """
+        host, port = self.check(url)
+        if (literal := _literal(host)) is not None:
+            return Address(host, port, str(_unmapped(literal)))
+        try:
+            addresses = [ipaddress.ip_address(ip.partition("%")[0]) for ip in self.resolver(host, port)]
+        except (OSError, ValueError, UnicodeError) as error:
+            raise TargetRefused(f"the host {host!r} of {url} cannot be resolved: {error}") from None
+        if not addresses:
+            raise TargetRefused(f"the host {host!r} of {url} has no address")
+        trusted = self._named(host)
+        for address in addresses:
+            inside = self._inside(address) and (not _is_localhost(host) or _unmapped(address).is_loopback)
+            if not (inside or (trusted and not _never(address))):
+                raise TargetRefused(f"{url}: {host} resolves to {address}, which is outside; {_FIX}")
+        # fortio prefers IPv4, and so do most test servers that listen on "localhost".
+        first = min(addresses, key=lambda address: _unmapped(address).version)
+        return Address(host, port, str(_unmapped(first)))
+
+    def check(self, url: str) -> tuple[str, int]:
+        """Return host and port of ``url`` if it may be allowed, as far as that is known without resolving.
+
+        Raises:
+            TargetRefused: it is certainly outside.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError as error:
+            raise TargetRefused(f"{url!r} is no usable URL: {error}") from None
+        if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
+            raise TargetRefused(f"{url!r}: only http and https URLs without user information are allowed")
+        port = port if port is not None else {"http": 80, "https": 443}[parts.scheme]
+        literal = _literal(host)
+        if literal is not None:
+            if not self._inside(literal):
+                raise TargetRefused(f"{url}: {literal} is outside (only loopback is inside); {_FIX}")
+        elif _looks_numeric(host):
+            raise TargetRefused(f"{url}: {host!r} is an unusual spelling of an address; write it as plain IPv4 or IPv6")
+        elif not (_is_localhost(host) or self._named(host) or self._networks):
+            raise TargetRefused(f"{url}: {host!r} is neither localhost nor allowed; {_FIX}")
+        return host, port
+
+    def _named(self, host: str) -> bool:
+        return any(fnmatch.fnmatchcase(host.rstrip("."), name) for name in self._names)
+
+    def _inside(self, address: IP) -> bool:
+        plain = _unmapped(address)
+        if plain.is_loopback:
+            return True
+        return not _never(plain) and any(plain in network for network in self._networks)
+
+
+def _literal(host: str) -> IP | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _unmapped(address: IP) -> IP:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _never(address: IP) -> bool:
+    """Tell whether no entry can allow it: "any address" reaches services on every interface; multicast is no server."""
+    plain = _unmapped(address)
+    return plain.is_unspecified or plain.is_multicast
+
+
+def _is_localhost(host: str) -> bool:
+    name = host.rstrip(".")
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def _looks_numeric(host: str) -> bool:
+    """Tell whether a resolver may read ``host`` as an address although it is not written like one (127.1, 0x7f.1)."""
+    last = host.rstrip(".").rpartition(".")[2]
+    return re.fullmatch(r"\d+|0x[0-9a-f]*", last) is not None

@@ -1,0 +1,177 @@
+"""Run: the disruptions that belong together, those of one test or of one block, from preparation to outcomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from pytest_chaos.context import Span
+from pytest_chaos.engine.checks import Check, find_check, run_check
+from pytest_chaos.engine.disruption import Disruption, never_ran
+from pytest_chaos.engine.guard import Guard
+from pytest_chaos.engine.verdict import Body
+from pytest_chaos.errors import ChaosError
+from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.settings import Settings
+from pytest_chaos.spec import ChaosSpec
+
+
+_OTHER_FAILED: Final = "another disruption of this test failed before the body ran"
+
+
+class Wait(StrEnum):
+    """What the body waits for: every disruption active, every one over, or nothing."""
+
+    active = "active"
+    done = "done"
+    none = "none"
+
+
+class NotStarted(ChaosError):
+    """A disruption failed before the body could run."""
+
+
+class Run:
+    """Drive some disruptions together.
+
+    The order of calls: ``prepare``, ``begin``, ``body_starts``, ``body_ends``, ``end``. ``end`` may be
+    called at any point, often and from finalizers: it stops everything and gives the outcomes.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ChaosSpec],
+        *,
+        wait: Wait,
+        task_id: str,
+        settings: Settings,
+        guard: Guard,
+        checks: Mapping[str, Check],
+        origin: float,
+    ) -> None:
+        self.wait = wait
+        self.disruptions = [
+            Disruption(spec, task_id=task_id, settings=settings, guard=guard, origin=origin) for spec in specs
+        ]
+        self.outcomes: list[ChaosOutcome] = []
+        self._settings = settings
+        self._checks = checks
+        self._asked: dict[str, Check] = {}
+        self._began: float | None = None
+        self._body_started: float | None = None
+        self._body_ended: float | None = None
+        self._culprit: Disruption | None = None
+
+    def prepare(self) -> None:
+        """Check targets, sizes and the names of checks, before anything is started.
+
+        Raises:
+            ChaosError: something does not fit.
+        """
+        for disruption in self.disruptions:
+            self._culprit = disruption
+            disruption.prepare()
+            if (name := disruption.spec.verify) is not None:
+                self._asked[name] = find_check(name, self._checks)
+        self._culprit = None
+
+    def begin(self) -> None:
+        """Start the disruptions and wait as ``wait`` says.
+
+        Raises:
+            NotStarted: one failed or ended before it was active, or took too long.
+        """
+        if self.wait is Wait.none:
+            return
+        self._start()
+        for disruption in self.disruptions:
+            if not disruption.wait_active(self._settings.start_timeout_s):
+                self._culprit = disruption
+                raise NotStarted(_why_not_active(disruption, self._settings.start_timeout_s))
+        if self.wait is Wait.done:
+            for disruption in self.disruptions:
+                longest = disruption.spec.action.plan(self._settings).max_seconds or self._settings.caps.max_duration_s
+                if not disruption.wait_finished(longest + self._settings.start_timeout_s + self._settings.stop_timeout_s):
+                    self._culprit = disruption
+                    raise NotStarted(f"{disruption.spec.name!r} was not over in time (wait='done')")
+
+    def body_starts(self) -> None:
+        """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""
+        if self.wait is Wait.none:
+            self._start()
+        self._body_started = time.monotonic()
+
+    def body_ends(self) -> None:
+        """Note that the body has ended, and ask everything to stop."""
+        if self._body_ended is None:
+            self._body_ended = time.monotonic()
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask every disruption to stop, without waiting."""
+        for disruption in self.disruptions:
+            disruption.stop()
+
+    def end(self, body: Body) -> list[ChaosOutcome]:
+        """Stop everything, wait for it, judge it. The second call returns what the first one said."""
+        if self.outcomes:
+            return self.outcomes
+        self.stop()
+        deadline = time.monotonic() + self._settings.stop_timeout_s
+        for disruption in self.disruptions:
+            disruption.join(max(0.1, deadline - time.monotonic()))
+        self.outcomes = [self._conclude(disruption, body) for disruption in self.disruptions]
+        return self.outcomes
+
+    def refuse(self, reason: str) -> list[ChaosOutcome]:
+        """Give outcomes for disruptions that were never started, because of ``reason``."""
+        self.outcomes = [
+            unrun(one.spec, Verdict.inconclusive, reason)
+            if self._culprit in (None, one)
+            else unrun(one.spec, Verdict.not_judged, _OTHER_FAILED)
+            for one in self.disruptions
+        ]
+        return self.outcomes
+
+    def _start(self) -> None:
+        self._began = time.monotonic()
+        for disruption in self.disruptions:
+            disruption.start()
+
+    def _window(self) -> Span | None:
+        if self.wait is Wait.done:
+            return None if self._began is None else (self._began, self._body_started or time.monotonic())
+        if self._body_started is None:
+            return None
+        return self._body_started, self._body_ended or time.monotonic()
+
+    def _conclude(self, disruption: Disruption, body: Body) -> ChaosOutcome:
+        for moment, at in (("body_started", self._body_started), ("body_ended", self._body_ended)):
+            if at is not None:
+                disruption.mark(moment, at)
+        instead = ""
+        if body is Body.not_run and self._culprit not in (None, disruption):
+            instead = _OTHER_FAILED
+        return disruption.conclude(body, self._window(), ask=self._ask, instead=instead)
+
+    def _ask(self, disruption: Disruption) -> str | None:
+        name = disruption.spec.verify or ""
+        return run_check(name, self._asked[name], disruption)
+
+
+def _why_not_active(disruption: Disruption, timeout_s: float) -> str:
+    name, result = disruption.spec.name, disruption.result
+    if result is not None and result.error:
+        return f"{name!r} failed before it was active: {result.error}"
+    if disruption.finished.is_set():
+        return f"{name!r} ended without ever having been active: the fault never set chaos_active_event"
+    return (
+        f"{name!r} was not active within {timeout_s:g} s of its trigger's firing (chaos_start_timeout)"
+    )
+
+
+def unrun(spec: ChaosSpec, verdict: Verdict, reason: str) -> ChaosOutcome:
+    """Return the outcome of a spec that was never started."""
+    return ChaosOutcome(name=spec.name, verdict=verdict, reason=reason, result=never_ran(spec, reason))

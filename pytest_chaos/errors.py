@@ -1,0 +1,49 @@
+"""The errors of this project: one small tree under one public base."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_chaos.outcome import ChaosOutcome
+
+
+class ChaosError(Exception):
+    """Base of everything this project raises on purpose. The message says what, where and what to do."""
+
+
+class SpecError(ChaosError):
+    """A spec, marker or registration that cannot be used as written."""
+
+
+class TargetRefused(ChaosError):
+    """A target or a size outside what the project's settings allow. Nothing was started."""
+
+
+class FaultFailed(ChaosError):
+    """A fault could not do its harm, or could not prove that it did.
+
+    ``kind`` is one word for programs (``no_json``, ``killed``, ...), the message is for people.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Cancelled(ChaosError):
+    """The disruption was asked to stop before the fault had begun. Not a failure by itself."""
+
+
+class ModelError(ChaosError):
+    """The client of an agent could not answer; the message gives the cause in words, never a key."""
+
+
+class NotHeld(ChaosError, AssertionError):
+    """A disruption started by hand did not hold. ``outcomes`` are the ones that did not."""
+
+    def __init__(self, message: str, outcomes: Sequence[ChaosOutcome]) -> None:
+        super().__init__(message)
+        self.outcomes = tuple(outcomes)

@@ -1,0 +1,89 @@
+"""Read fortio's per-request log while it is written. It is the proof that requests were really answered."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+
+from pytest_chaos.context import Span
+
+_LINE = re.compile(
+    rb'\{"latency":([-+.0-9eE]+),"timestamp":(\d+),"thread":\d+,"iter":\d+,"ok":(true|false),"details":"([^"]*)"\}\n?'
+)
+
+
+class AccessLog:
+    """The requests of one or more loads: when each started, how long it took, and what came back.
+
+    One thread feeds it, others may ask at any time. Moments are on the clock of ``time.monotonic()``;
+    the log holds wall-clock time, so the distance between the two clocks is taken anew for each piece
+    that is read, and a stepped clock misplaces at most what was in flight.
+    """
+
+    def __init__(self) -> None:
+        self._starts = array("d")
+        self._latencies = array("d")
+        self._codes = array("h")
+        self._ok = array("b")
+        self._lock = threading.Lock()
+        self._answered = 0
+
+    def feed(self, lines: Sequence[bytes]) -> int:
+        """Take lines from the start of ``lines`` as long as they are log lines; return how many were."""
+        offset = time.monotonic() - time.time()
+        taken = 0
+        with self._lock:
+            for line in lines:
+                match = _LINE.fullmatch(line)
+                if match is None:
+                    break
+                latency, timestamp, ok, details = match.groups()
+                code = int(details) if details.isdigit() and len(details) < 5 else -1
+                self._starts.append(int(timestamp) / 1e9 + offset)
+                self._latencies.append(float(latency))
+                self._codes.append(code)
+                self._ok.append(ok == b"true")
+                self._answered += code > 0
+                taken += 1
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @property
+    def answered(self) -> int:
+        """How many requests got an HTTP response of any status so far."""
+        return self._answered
+
+    def count(self, spans: Sequence[Span]) -> tuple[int, int, int]:
+        """Return how many requests started inside ``spans``, how many of them were answered, how many failed."""
+        with self._lock:
+            inside = [at for at, start in enumerate(self._starts) if any(a <= start <= b for a, b in spans)]
+            answered = sum(self._codes[at] > 0 for at in inside)
+            fine = sum(self._ok[at] for at in inside)
+        return len(inside), answered, len(inside) - fine
+
+    def codes(self) -> dict[str, int]:
+        """Return how often each status came; ``-1`` stands for no response."""
+        with self._lock:
+            counted = Counter(self._codes)
+        return {str(code): count for code, count in sorted(counted.items())}
+
+    def errors(self) -> int:
+        """Return how many requests did not succeed: no response, or a status that is no success."""
+        with self._lock:
+            return len(self._ok) - sum(self._ok)
+
+    def percentiles(self, shares: Sequence[float]) -> list[float | None]:
+        """Return the latency in seconds below which each share (0 to 1) of all requests stayed, errors included."""
+        with self._lock:
+            ordered = sorted(self._latencies)
+        if not ordered:
+            return [None for _ in shares]
+        last = len(ordered) - 1
+        return [ordered[min(last, max(0, math.ceil(len(ordered) * share) - 1))] for share in shares]

@@ -1,0 +1,105 @@
+"""The pytest plugin ``chaos``: options, hook specs, fixtures, and the gates that load the rest when chaos is met.
+
+Nothing but the standard library and pytest is imported here: a suite without chaos must not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_chaos.plugin import options
+from pytest_chaos.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_chaos.plugin.injector import ChaosInjector
+    from pytest_chaos.plugin.lifecycle import Lifecycle
+    from pytest_chaos.plugin.reporting import Reporting
+
+SETTINGS = pytest.StashKey[Settings]()
+
+MARKER = (
+    'chaos(spec, *specs, wait="active"): disrupt the test while it runs, and fail it unless the disruption '
+    "really happened. Without arguments it is a plain category. See the README of pytest-chaos."
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options, from one table."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare our own hooks."""
+    from pytest_chaos.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
+    config.addinivalue_line("markers", MARKER)
+    config.stash[SETTINGS] = options.read_settings(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Load the machinery when the first chaos test was collected, and let it check all marks."""
+    if any(_wants_chaos(item) for item in items):
+        ensure_lifecycle(config).check_items(session, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_from_serializable(
+    config: pytest.Config, data: dict[str, Any]
+) -> Generator[None, pytest.CollectReport | pytest.TestReport | None, pytest.CollectReport | pytest.TestReport | None]:
+    """Load the reporting in a controller of xdist when the first report with chaos arrives from a worker."""
+    if "chaos" in data or "chaos_plain" in data:
+        ensure_reporting(config)
+    return (yield)
+
+
+def ensure_lifecycle(config: pytest.Config) -> Lifecycle:
+    """Return the object that runs chaos in this process; register it first if need be."""
+    found: Lifecycle | None = config.pluginmanager.get_plugin("chaos-lifecycle")
+    if found is None:
+        from pytest_chaos.plugin.lifecycle import Lifecycle
+
+        found = Lifecycle(config, config.stash[SETTINGS], ensure_reporting(config))
+        config.pluginmanager.register(found, "chaos-lifecycle")
+    return found
+
+
+def ensure_reporting(config: pytest.Config) -> Reporting:
+    """Return the object that shows outcomes; it is registered in every process but shows only where reports end up."""
+    found: Reporting | None = config.pluginmanager.get_plugin("chaos-reporting")
+    if found is None:
+        from pytest_chaos.plugin.reporting import Reporting
+
+        found = Reporting(config, config.stash[SETTINGS])
+        config.pluginmanager.register(found, "chaos-reporting")
+    return found
+
+
+def _wants_chaos(item: pytest.Item) -> bool:
+    return item.get_closest_marker("chaos") is not None or "chaos_injector" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture
+def chaos_variables() -> Mapping[str, str]:
+    """Override to fill {{NAME}} in chaos specs: return a mapping of names to text."""
+    return {}
+
+
+@pytest.fixture
+def chaos_verifiers() -> Mapping[str, Callable[..., Any]]:
+    """Override to name the checks that chaos specs may ask for in `verify`: a mapping of keys to functions."""
+    return {}
+
+
+@pytest.fixture
+def chaos_injector(request: pytest.FixtureRequest) -> Generator[ChaosInjector, None, None]:
+    """Start and stop disruptions from inside a test body; each is judged like one from a mark."""
+    yield from ensure_lifecycle(request.config).injector(request)

@@ -1,0 +1,266 @@
+"""The life of a chaos test: collected, started after its fixtures, timed around its body, judged, reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_chaos.engine.guard import Guard
+from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
+from pytest_chaos.engine.verdict import Body
+from pytest_chaos.errors import ChaosError, NotHeld, SpecError
+from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.placeholders import names
+from pytest_chaos.plugin import text
+from pytest_chaos.plugin.injector import ChaosInjector
+from pytest_chaos.plugin.marks import Marked, chaos_marks, read_marks
+from pytest_chaos.plugin.outcomes import body_of
+from pytest_chaos.plugin.reporting import Reporting
+from pytest_chaos.plugin.variables import fill_spec, variables_of
+from pytest_chaos.settings import Settings
+from pytest_chaos.spec import ChaosSpec
+
+_NEVER_ABSORBED = frozenset({Verdict.inconclusive, Verdict.error})
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at one test: what its marks say, what runs for it, and what came of it.
+
+    A rerun is a new attempt. ``told`` is how many outcomes a report already carries.
+    """
+
+    marked: Marked
+    origin: float
+    run: Run | None = None
+    injector: ChaosInjector | None = None
+    outcomes: list[ChaosOutcome] = field(default_factory=list)
+    body_open: bool = False
+    failed_inside: bool = False
+    told: list[dict[str, Any]] | None = None
+
+
+_MARKED = pytest.StashKey[Marked]()
+_ATTEMPT = pytest.StashKey[Attempt]()
+
+
+class Lifecycle:
+    """Run chaos for the tests of this process. Registered when the first chaos test is met."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, reporting: Reporting) -> None:
+        self._config = config
+        self._settings = settings
+        self._guard = Guard(settings.allowed_targets)
+        self._reporting = reporting
+
+    # ------------------------------------------------------------------ collection
+
+    def check_items(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Read the marks of all items; one whose marks are wrong becomes a collection error and is taken out."""
+        del session
+        good: list[pytest.Item] = []
+        for item in items:
+            try:
+                self._marked(item)
+            except SpecError as error:
+                self._report_bad(item, error)
+            else:
+                good.append(item)
+        items[:] = good
+
+    def _marked(self, item: pytest.Item) -> Marked:
+        marks = chaos_marks(item)
+        known = item.stash.get(_MARKED, None)
+        if known is None or known.marks != marks:
+            known = item.stash[_MARKED] = read_marks(marks, self._settings)
+        return known
+
+    def _report_bad(self, item: pytest.Item, error: SpecError) -> None:
+        """Report the item the way pytest reports what it cannot collect; this also works under xdist."""
+        path, line, _ = item.location
+        lines = [f"{path}:{(line or 0) + 1}: bad chaos mark on {item.name}", *(f"  {one}" for one in str(error).split("\n"))]
+        report = pytest.CollectReport(item.nodeid, "failed", "\n".join(lines), [])
+        item.ihook.pytest_collectreport(report=report)
+
+    # ------------------------------------------------------------------ setup
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Start the disruptions once every fixture of the test is up."""
+        attempt = item.stash[_ATTEMPT] = Attempt(marked=self._marked_or_fail(item), origin=time.monotonic())
+        result = yield
+        if self._config.option.setuponly or self._config.option.setupplan:
+            return result
+        attempt.marked = self._marked_or_fail(item)  # a fixture may have added a mark
+        if not attempt.marked.specs:
+            return result
+        if self._settings.disable:
+            attempt.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in attempt.marked.specs]
+            return result
+        item.addfinalizer(lambda: self._finalize(item, attempt))
+        try:
+            self._begin(item, attempt)
+        except ChaosError as error:
+            self._abandon(attempt, error)
+        except BaseException as error:
+            self._abandon(attempt, error)
+            raise
+        else:
+            return result
+        pytest.fail(text.failure(attempt.outcomes, "the body was not run:"), pytrace=False)
+
+    def _marked_or_fail(self, item: pytest.Item) -> Marked:
+        try:
+            return self._marked(item)
+        except SpecError as error:
+            pytest.fail(f"bad chaos mark: {error}", pytrace=False)
+
+    def _begin(self, item: pytest.Item, attempt: Attempt) -> None:
+        attempt.run = self.new_run(item, attempt.marked.specs, attempt.marked.wait, attempt.origin)
+        attempt.run.prepare()
+        attempt.run.begin()
+
+    def new_run(self, item: pytest.Item, specs: Sequence[ChaosSpec], wait: Wait, origin: float) -> Run:
+        """Fill the specs for ``item`` and make a run of them.
+
+        Raises:
+            ChaosError: a placeholder is not filled, or a filled-in value does not fit.
+        """
+        request: pytest.FixtureRequest | None = getattr(item, "_request", None)
+        variables = variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
+        run = Run(
+            [fill_spec(spec, variables) for spec in specs],
+            wait=wait,
+            task_id=item.nodeid,
+            settings=self._settings,
+            guard=self._guard,
+            checks=self._checks(item, request, [spec.verify for spec in specs]),
+            origin=origin,
+        )
+        return run
+
+    def _checks(
+        self, item: pytest.Item, request: pytest.FixtureRequest | None, keys: list[str | None]
+    ) -> Mapping[str, Callable[..., Any]]:
+        wanted = [key for key in keys if key is not None]
+        if not wanted or request is None:
+            return {}
+        checks = dict(request.getfixturevalue("chaos_verifiers"))
+        for key in wanted:
+            if key not in checks:
+                found = item.ihook.pytest_chaos_verifier(name=key, request=request)
+                if found is not None:
+                    checks[key] = found
+        return checks
+
+    def _abandon(self, attempt: Attempt, error: BaseException) -> None:
+        """Stop whatever was started, and keep outcomes for the report that is going to be made."""
+        reason = str(error) if isinstance(error, ChaosError) else f"setup was left by {type(error).__name__}: {error}"
+        if attempt.run is None:
+            attempt.outcomes = [unrun(spec, Verdict.inconclusive, reason) for spec in attempt.marked.specs]
+        elif isinstance(error, ChaosError) and not isinstance(error, NotStarted):
+            attempt.outcomes = list(attempt.run.refuse(reason))
+        else:
+            attempt.outcomes = list(attempt.run.end(Body.not_run))
+
+    # ------------------------------------------------------------------ the body
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Time the body, then stop, verify and judge."""
+        attempt = item.stash.get(_ATTEMPT, None)
+        if attempt is None:
+            return (yield)
+        attempt.body_open = True
+        if attempt.run is not None:
+            attempt.run.body_starts()
+        try:
+            result = yield
+        except BaseException as error:
+            self._judge(item, attempt, body_of(error))
+            if not isinstance(error, NotHeld) and (note := text.note(self._marked_outcomes(attempt))):
+                error.add_note(note)
+            raise
+        self._judge(item, attempt, Body.failed if attempt.failed_inside else Body.passed)
+        bad = [one for one in self._checked_outcomes(attempt) if one.verdict.fails]
+        if bad and not attempt.failed_inside:
+            pytest.fail(text.failure(bad, "the body passed, but"), pytrace=False)
+        return result
+
+    def _judge(self, item: pytest.Item, attempt: Attempt, body: Body) -> None:
+        attempt.body_open = False
+        if attempt.run is not None:
+            attempt.run.body_ends()
+        by_hand = attempt.injector.close(body) if attempt.injector else []
+        if attempt.run is not None:
+            attempt.outcomes = list(attempt.run.end(body))
+        attempt.outcomes = [*attempt.outcomes, *by_hand]
+        for outcome in attempt.outcomes:
+            item.ihook.pytest_chaos_outcome(item=item, outcome=outcome)
+
+    def _marked_outcomes(self, attempt: Attempt) -> list[ChaosOutcome]:
+        return attempt.run.outcomes if attempt.run else []
+
+    def _checked_outcomes(self, attempt: Attempt) -> list[ChaosOutcome]:
+        """Return the outcomes that decide about the test: all of the marks', and those left running by hand."""
+        return [*self._marked_outcomes(attempt), *(attempt.injector.left_running if attempt.injector else [])]
+
+    def _finalize(self, item: pytest.Item, attempt: Attempt) -> None:
+        """Make certain that nothing runs on, whichever way the test was left."""
+        if attempt.run is not None and not attempt.run.outcomes:
+            attempt.outcomes = list(attempt.run.end(Body.not_run))
+            self._reporting.keep(item.nodeid, attempt.outcomes)
+
+    # ------------------------------------------------------------------ by hand
+
+    def injector(self, request: pytest.FixtureRequest) -> Generator[ChaosInjector, None, None]:
+        """Yield the injector of one test, and stop what it started."""
+        item: pytest.Item = request.node
+        attempt = item.stash.get(_ATTEMPT, None)
+        if attempt is None:  # this object was registered by the very fixture that asks
+            attempt = item.stash[_ATTEMPT] = Attempt(marked=self._marked_or_fail(item), origin=time.monotonic())
+        injector = attempt.injector = ChaosInjector(
+            lambda specs, wait: self.new_run(item, specs, wait, attempt.origin), self._settings
+        )
+        yield injector
+        injector.close(Body.not_run)
+
+    # ------------------------------------------------------------------ reports
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the outcomes on the report, and do not let xfail absorb a test that proved nothing."""
+        report = yield
+        attempt = item.stash.get(_ATTEMPT, None)
+        if attempt is None:
+            return report
+        if attempt.body_open and call.when == "call" and report.failed:
+            attempt.failed_inside = True  # the report of a subtest, made while the body goes on
+            return report
+        if call.when == "setup" and attempt.marked.plain:
+            report.chaos_plain = True  # type: ignore[attr-defined]  # reports take any attribute across processes
+        told = [outcome.to_json() for outcome in attempt.outcomes]
+        if not told or attempt.body_open or told == attempt.told:
+            return report
+        attempt.told = told
+        report.chaos = told  # type: ignore[attr-defined]
+        report.sections.append(("chaos", text.timelines(attempt.outcomes)))
+        self._refuse_absorption(report, attempt, call)
+        return report
+
+    def _refuse_absorption(self, report: pytest.TestReport, attempt: Attempt, call: pytest.CallInfo[None]) -> None:
+        unproven = [one for one in attempt.outcomes if one.verdict in _NEVER_ABSORBED]
+        absorbed = hasattr(report, "wasxfail") or (report.failed and "[XPASS(strict)]" in str(report.longrepr))
+        if not unproven or not absorbed:
+            return
+        report.outcome = "failed"
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+        if call.excinfo is None:
+            report.longrepr = text.failure(unproven, "the body passed, but")

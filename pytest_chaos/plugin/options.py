@@ -1,0 +1,243 @@
+"""Options, ini keys and environment variables: one table, merged once into frozen Settings."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from pytest_chaos.settings import HARD_MAX_CONCURRENCY, HARD_MAX_DURATION_S, HARD_MAX_QPS, Caps, Settings
+
+GROUP = "chaos engineering (pytest-chaos)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One thing a run can be told: ``--chaos-NAME``, ini ``chaos_NAME`` and ``PYTEST_CHAOS_NAME``.
+
+    ``read`` turns text into the value and raises ``ValueError`` with what is allowed. A ``bool`` takes
+    no value on the command line; ``many`` is a list, one item a line in ini and environment, and
+    repeatable on the command line. ``cli`` is False for what belongs to a project, not to a run.
+    """
+
+    name: str
+    help: str
+    read: Callable[[str], Any] = str
+    kind: Literal["string", "int", "float", "bool", "linelist"] = "string"
+    default: Any = None
+    metavar: str | None = None
+    cli: bool = True
+    ini: bool = True
+
+    @property
+    def many(self) -> bool:
+        """Tell whether it is a list."""
+        return self.kind == "linelist"
+
+    @property
+    def dest(self) -> str:
+        """The name in ini files and in pytest's parsed options."""
+        return f"chaos_{self.name}"
+
+    @property
+    def switch(self) -> str:
+        """The name on the command line."""
+        return f"--{self.dest.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return f"PYTEST_{self.dest.upper()}"
+
+
+def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not math.isfinite(value) or not low <= value <= high:
+            noun = "a whole number" if kind is int else "a number"
+            raise ValueError(f"must be {noun} from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def _flag(text: str) -> bool:
+    value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+    if text.lower() not in value:
+        raise ValueError("must be true or false")
+    return value[text.lower()]
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of: {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+        raise ValueError("must be NAME=VALUE")
+    return name, value
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(name="disable", kind="bool", read=_flag, default=False, help="Run the tests in peace: no disruption starts"),
+    Option(
+        name="var",
+        kind="linelist",
+        read=_variable,
+        metavar="NAME=VALUE",
+        ini=False,
+        help="Fill {{NAME}} in specs; may be given several times, and wins over chaos_variables",
+    ),
+    Option(
+        name="agent",
+        read=_one_of("planned"),
+        default="planned",
+        metavar="AGENT",
+        help="Who plans the load; 'planned' does what the spec says",
+    ),
+    Option(name="fortio", metavar="PATH", help="The fortio to run, instead of the one that is bundled"),
+    Option(
+        name="start_timeout",
+        read=_number(0.1, 3600, float),
+        kind="float",
+        default=30.0,
+        metavar="SECONDS",
+        help="How long a disruption may take from its trigger to being active",
+    ),
+    Option(
+        name="stop_timeout",
+        read=_number(1, 600, float),
+        kind="float",
+        default=10.0,
+        metavar="SECONDS",
+        help="How long a disruption may take to stop when asked",
+    ),
+    Option(
+        name="allowed_targets",
+        kind="linelist",
+        cli=False,
+        help="Hosts, globs and networks that may be disrupted besides loopback, one a line",
+    ),
+    Option(
+        name="max_qps",
+        cli=False,
+        read=_number(1, HARD_MAX_QPS, int),
+        kind="int",
+        default=5000,
+        help="Requests a second that one load may ask for at most",
+    ),
+    Option(
+        name="max_duration",
+        cli=False,
+        read=_number(0.1, HARD_MAX_DURATION_S, float),
+        kind="float",
+        default=300.0,
+        help="Seconds that the load of one disruption may last at most",
+    ),
+    Option(
+        name="max_concurrency",
+        cli=False,
+        read=_number(1, HARD_MAX_CONCURRENCY, int),
+        kind="int",
+        default=1024,
+        help="Connections that one load may use at most",
+    ),
+    Option(
+        name="env",
+        kind="linelist",
+        cli=False,
+        help="Names of environment variables that may fill {{NAME}} in specs, one a line",
+    ),
+    Option(
+        name="junit",
+        kind="linelist",
+        cli=False,
+        read=_one_of("properties", "system-out"),
+        default=("properties", "system-out"),
+        help="What goes into JUnit XML: properties, system-out, both (default), or nothing if left empty",
+    ),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and ini key."""
+    group = parser.getgroup("chaos", GROUP)
+    for option in OPTIONS:
+        if option.ini:
+            parser.addini(option.dest, option.help + ".", type=option.kind, default=None)
+        if not option.cli:
+            continue
+        if option.kind == "bool":
+            group.addoption(option.switch, dest=option.dest, action="store_true", default=None, help=option.help)
+        else:
+            action = "append" if option.many else "store"
+            group.addoption(
+                option.switch, dest=option.dest, action=action, default=None, metavar=option.metavar, help=option.help
+            )
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Merge command line, environment, ini and defaults, in this order of rank.
+
+    Raises:
+        pytest.UsageError: a value does not fit; the message says where it stands and what is allowed.
+    """
+    value = {option.name: _merged(config, option) for option in OPTIONS}
+    return Settings(
+        disable=value["disable"],
+        agent=value["agent"],
+        fortio=value["fortio"],
+        start_timeout_s=value["start_timeout"],
+        stop_timeout_s=value["stop_timeout"],
+        caps=Caps(
+            max_qps=value["max_qps"],
+            max_duration_s=value["max_duration"],
+            max_concurrency=value["max_concurrency"],
+        ),
+        allowed_targets=tuple(value["allowed_targets"]),
+        variables=tuple(value["var"]),
+        env_names=tuple(value["env"]),
+        junit=tuple(value["junit"]),
+    )
+
+
+def _merged(config: pytest.Config, option: Option) -> Any:
+    source, given = _given(config, option)
+    if given is None:
+        return () if option.many and option.default is None else option.default
+    try:
+        if option.many:
+            words = given if isinstance(given, list) and source == option.switch else " ".join(map(str, given)).split()
+            return tuple(option.read(word) for word in words)
+        return option.read(str(given).strip())
+    except ValueError as error:
+        raise pytest.UsageError(f"{source}: {error} (got {given!r})") from None
+
+
+def _given(config: pytest.Config, option: Option) -> tuple[str, Any]:
+    """Return where the value comes from, and the value as it was written; None if nobody gave one."""
+    if option.cli and (given := config.getoption(option.dest)) is not None:
+        return option.switch, given
+    if (text := os.environ.get(option.variable)) is not None:
+        return option.variable, text.split("\n") if option.many else text
+    if not option.ini:
+        return "", None
+    source = f"ini {option.dest}"
+    try:
+        return source, config.getini(option.dest)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"{source}: {error}") from None

@@ -1,0 +1,62 @@
+"""Show outcomes where reports end up: terminal summary and JUnit XML. In a worker of xdist it shows nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.plugin import junit, text
+from pytest_chaos.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Reporting:
+    """Keep the last outcomes of every test, whichever process ran it, and show them."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._worker = hasattr(config, "workerinput")
+        self._outcomes: dict[str, list[ChaosOutcome]] = {}
+        self._plain: set[str] = set()
+
+    def keep(self, test: str, outcomes: Sequence[ChaosOutcome]) -> None:
+        """Remember outcomes of a test that has no report, because it was interrupted."""
+        self._outcomes.setdefault(test, list(outcomes))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the outcomes from the report; with the last report of a test, write them into JUnit XML."""
+        if getattr(report, "chaos_plain", False):
+            self._plain.add(report.nodeid)
+        raw: list[dict[str, Any]] | None = getattr(report, "chaos", None)
+        if raw is not None:
+            self._outcomes[report.nodeid] = [ChaosOutcome.model_validate(one) for one in raw]
+        if report.when == "teardown" and not self._worker and (kept := self._outcomes.get(report.nodeid)):
+            junit.write(self._config, report, kept, self._settings.junit)
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print one line for each disruption."""
+        if self._worker or not (self._outcomes or self._plain) or self._config.option.no_summary:
+            return
+        write = terminalreporter
+        write.section("chaos")
+        for test, outcomes in self._outcomes.items():
+            for one in outcomes:
+                write.line(text.summary_line(test, one), **_colour(one.verdict))
+                if one.verdict.fails and self._config.get_verbosity() >= 0:
+                    write.line(f"             {one.reason}")
+        if self._settings.disable:
+            write.line("chaos is disabled (--chaos-disable): every test ran in peace", yellow=True)
+        if self._plain:
+            many = "1 test carries" if len(self._plain) == 1 else f"{len(self._plain)} tests carry"
+            write.line(f"{many} a bare chaos mark: a category, no chaos")
+
+
+def _colour(verdict: Verdict) -> dict[str, bool]:
+    return {"green": True} if verdict is Verdict.held else {"red": True} if verdict.fails else {"yellow": True}

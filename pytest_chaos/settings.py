@@ -1,0 +1,35 @@
+"""Settings and caps: frozen values and nothing else. The plugin merges them once from options, environment and ini."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+HARD_MAX_QPS: Final = 50_000
+HARD_MAX_DURATION_S: Final = 3600.0
+HARD_MAX_CONCURRENCY: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """What one disruption may ask for at most: requests a second, seconds of load, connections."""
+
+    max_qps: int = 5000
+    max_duration_s: float = 300.0
+    max_concurrency: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a run can be told, after command line, environment, ini and defaults were merged."""
+
+    disable: bool = False
+    agent: str = "planned"
+    fortio: str | None = None
+    start_timeout_s: float = 30.0
+    stop_timeout_s: float = 10.0
+    caps: Caps = field(default_factory=Caps)
+    allowed_targets: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    env_names: tuple[str, ...] = ()
+    junit: tuple[str, ...] = ("properties", "system-out")

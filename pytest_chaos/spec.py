@@ -1,0 +1,109 @@
+"""ChaosSpec: one authored entry. Trigger and action are resolved by their ``type`` when a value is validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AliasChoices, BaseModel, Field, GetJsonSchemaHandler, SerializationInfo, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from pytest_chaos.base import FAULTS, SPEC_CONFIG, TRIGGERS, Fault, Trigger
+from pytest_chaos.errors import SpecError
+from pytest_chaos.placeholders import fill
+from pytest_chaos.registry import Registry
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _dump(value: Any, info: SerializationInfo) -> dict[str, Any]:
+    """Dump a fault or trigger; its tag is part of it even where it was left to the default."""
+    return {"type": value.type, **value.model_dump(mode=info.mode, exclude_unset=info.exclude_unset)}
+
+
+class Tagged(Generic[M]):
+    """Mark a field as the union of whatever a registry holds when a value is validated.
+
+    Nothing is rebuilt when a class is registered, so models and adapters that embed such a field see
+    the new class too. The JSON Schema is written out when it is asked for.
+    """
+
+    def __init__(self, registry: Registry[M], base: type[M]) -> None:
+        self.registry = registry
+        self.base = base
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._resolve,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _dump, info_arg=True
+            ),
+        )
+
+    def _resolve(self, value: Any) -> M:
+        if isinstance(value, self.base):
+            return value
+        kind = self.registry.kind
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError(
+                "not_a_mapping", "{kind} must be a mapping, not {got}", {"kind": kind, "got": type(value).__name__}
+            )
+        registered = ", ".join(self.registry.keys())
+        if "type" not in value:
+            raise PydanticCustomError(
+                "missing_type",
+                "missing required `type`; registered {kind} types: {registered}",
+                {"kind": kind, "registered": registered},
+            )
+        tag = value["type"]
+        try:
+            cls = self.registry.get(tag if isinstance(tag, str) else repr(tag))
+        except SpecError as error:
+            raise PydanticCustomError("unknown_type", "{message}", {"message": str(error)}) from None
+        return cls.model_validate(dict(value))
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        refs = {tag: handler(cls.__pydantic_core_schema__) for tag, cls in self.registry.items()}
+        for ref in refs.values():  # the tag selects the class, so it must be there although it has a default
+            definition = handler.resolve_ref_schema(ref)
+            definition["required"] = sorted({*definition.get("required", ()), "type"})
+        discriminator: dict[str, Any] = {"propertyName": "type"}
+        if all("$ref" in ref for ref in refs.values()):
+            discriminator["mapping"] = {tag: ref["$ref"] for tag, ref in refs.items()}
+        return {"oneOf": list(refs.values()), "discriminator": discriminator}
+
+
+def _either_verify_or_verification(schema: JsonSchemaValue) -> None:
+    schema["properties"]["verification"] = {**schema["properties"]["verify"], "title": "Verification"}
+    schema["not"] = {"required": ["verify", "verification"]}
+
+
+class ChaosSpec(BaseModel):
+    """One disruption as it is authored: when it fires, what it does, and what must hold afterwards."""
+
+    model_config = {**SPEC_CONFIG, "json_schema_extra": _either_verify_or_verification}
+
+    name: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=200),
+        Field(description="Names the disruption in every report.", examples=["lunch rush"]),
+    ] = "Planned Disruption"
+    trigger: Annotated[Trigger, Tagged(TRIGGERS, Trigger), Field(description="When the fault fires.")]
+    action: Annotated[Fault, Tagged(FAULTS, Fault), Field(description="The fault: what harm is done.")]
+    verify: Annotated[
+        str | None,
+        Field(
+            validation_alias=AliasChoices("verify", "verification"),
+            description="Key of the check in `chaos_verifiers` that must hold afterwards.",
+            examples=["orders add up"],
+        ),
+    ] = None
+
+    def filled(self, variables: Mapping[str, str]) -> ChaosSpec:
+        """Return the spec with its placeholders filled, validated again.
+
+        Raises:
+            pydantic.ValidationError: a filled-in value does not fit where it stands.
+        """
+        return ChaosSpec.model_validate(fill(self.model_dump(exclude_unset=True), variables))
