@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_chaos.base import FAULTS, TRIGGERS, ChaosResult, Fault, Trigger
+    from pytest_chaos.base import FAULTS, TRIGGERS, Fault, Trigger
+    from pytest_chaos.outcome import ChaosResult
     from pytest_chaos.spec import ChaosSpec
 
 __all__ = ["FAULTS", "TRIGGERS", "ChaosResult", "ChaosSpec", "Fault", "Trigger"]
+
+_ELSEWHERE = {"ChaosResult": "pytest_chaos.outcome", "ChaosSpec": "pytest_chaos.spec"}
 
 
 def __getattr__(name: str) -> Any:
@@ -17,7 +20,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - keeps the import of this package free
 
-    return getattr(import_module("pytest_chaos.spec" if name == "ChaosSpec" else "pytest_chaos.base"), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "pytest_chaos.base")), name)
 
 
 def __dir__() -> list[str]:

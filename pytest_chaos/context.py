@@ -87,14 +87,15 @@ class Measured:
 
 
 class Meter(Protocol):
-    """A fault's live measurement, asked by the engine for the body's window.
+    """A fault's live measurement, asked by the engine for the body's window."""
 
-    ``min_delivered`` is the share of what was due that counts as delivered; ``remedy`` tells a
-    person what to change when it was less.
-    """
+    @property
+    def min_delivered(self) -> float:
+        """The share of what was due (0 to 1) that counts as delivered."""
 
-    min_delivered: float
-    remedy: str
+    @property
+    def remedy(self) -> str:
+        """What a person can change when less was delivered."""
 
     def measure(self, spans: Sequence[Span]) -> Measured:
         """Count what started inside ``spans``."""

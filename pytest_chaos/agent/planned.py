@@ -11,8 +11,8 @@ from pytest_chaos.agent.protocol import Reply, Tool, ToolCall, ToolResult
 class PlannedClient:
     """Make the given calls one after another, then end. An ordinary client of the loop."""
 
-    name = "planned"
-    model = None
+    name: str = "planned"
+    model: str | None = None
 
     def __init__(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         self._calls = tuple(calls)

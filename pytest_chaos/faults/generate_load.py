@@ -200,7 +200,6 @@ class _Session:
         self._argv: list[str] = []
         self._binary = self._ip = ""
         self.failure: ChaosError | None = None
-        self.min_delivered = fault.target.min_delivered
 
     def prepare(self) -> None:
         """Check the target and find fortio, before anything is started."""
@@ -283,6 +282,11 @@ class _Session:
         return Measured(
             seconds=total_seconds(running), due=due, requests=requests, delivered=delivered, errors=errors
         )
+
+    @property
+    def min_delivered(self) -> float:
+        """The share of the asked rate that must arrive."""
+        return self._fault.target.min_delivered
 
     @property
     def remedy(self) -> str:

@@ -240,7 +240,7 @@ def read_report(raw: bytes) -> Mapping[str, Any]:
     if not text:
         raise FaultFailed("no_json", "fortio ended without its JSON report")
     try:
-        report = json.loads(text)
+        report: dict[str, Any] = json.loads(text)
     except ValueError as error:
         cut = text.startswith("{") and not text.endswith("}")
         kind, what = ("truncated_json", "is cut off") if cut else ("bad_json", "cannot be read")

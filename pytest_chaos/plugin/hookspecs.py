@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_chaos_verifier(name: str, request: pytest.FixtureRequest) -> Callable[..., Any] | None:  # type: ignore[empty-body]  # a hook specification has no body
+def pytest_chaos_verifier(name: str, request: pytest.FixtureRequest) -> Callable[..., Any] | None:
     """Return the check that a spec names in ``verify``, or None to leave it to others.
 
     Asked once for each spec with a ``verify`` key that the fixture ``chaos_verifiers`` does not have,
