@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 
 from pytest_chaos.context import ActiveEvent, RunContext, Span, intersect, total_seconds
@@ -48,6 +49,7 @@ class Disruption:
         self.finished = threading.Event()
         self._changed = threading.Condition()
         self.active = _Announced(self._announce)
+        self._task_id = task_id
         self._settings = settings
         self._guard = guard
         self._origin = origin
@@ -205,7 +207,7 @@ class Disruption:
 
     def _note(self, moment: str) -> None:
         self._moments[moment] = time.monotonic()
-        log.info("%s: %r %s", self.ctx.task_id if hasattr(self, "ctx") else "", self.spec.name, moment)
+        log.info("%s: %r %s", self._task_id, self.spec.name, moment)
         self._announce()
 
     def _machinery(self) -> str | None:
@@ -234,8 +236,6 @@ class Disruption:
         )
 
     def _checked(self, facts: Facts, ask: Asked) -> tuple[Facts, VerifyReport]:
-        from dataclasses import replace
-
         name = self.spec.verify or ""
         try:
             failure = ask(self)

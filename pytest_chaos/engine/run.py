@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -17,6 +18,8 @@ from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
+
+log = logging.getLogger("pytest_chaos")
 
 _OTHER_FAILED: Final = "another disruption of this test failed before the body ran"
 
@@ -154,7 +157,11 @@ class Run:
         instead = ""
         if body is Body.not_run and self._culprit not in (None, disruption):
             instead = _OTHER_FAILED
-        return disruption.conclude(body, self._window(), ask=self._ask, instead=instead)
+        try:
+            return disruption.conclude(body, self._window(), ask=self._ask, instead=instead)
+        except Exception as error:  # whatever breaks here is ours, and must never leave a test green
+            log.exception("judging %r failed", disruption.spec.name)
+            return unrun(disruption.spec, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}")
 
     def _ask(self, disruption: Disruption) -> str | None:
         name = disruption.spec.verify or ""

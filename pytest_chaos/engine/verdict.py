@@ -15,6 +15,7 @@ class Body(StrEnum):
     passed = "passed"
     failed = "failed"
     skipped = "skipped"
+    interrupted = "interrupted"
     not_run = "not_run"
 
 
@@ -60,8 +61,8 @@ def judge(facts: Facts) -> Judgement:
     nothing = _nothing_happened(facts)
     if facts.body is Body.not_run:
         return Judgement(Verdict.inconclusive, nothing or "the body was not run")
-    if facts.body is Body.skipped:
-        return Judgement(Verdict.not_judged, "the body was skipped")
+    if facts.body in (Body.skipped, Body.interrupted):
+        return Judgement(Verdict.not_judged, f"the body was {facts.body}")
     if nothing is not None:
         return Judgement(Verdict.inconclusive, nothing)
     weaker = _weaker_than_asked(facts)

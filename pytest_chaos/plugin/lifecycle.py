@@ -18,7 +18,7 @@ from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import text
 from pytest_chaos.plugin.injector import ChaosInjector
 from pytest_chaos.plugin.marks import Marked, chaos_marks, read_marks
-from pytest_chaos.plugin.outcomes import body_of
+from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of
 from pytest_chaos.plugin.reporting import Reporting
 from pytest_chaos.plugin.variables import fill_spec, variables_of
 from pytest_chaos.settings import Settings
@@ -182,6 +182,8 @@ class Lifecycle:
             result = yield
         except BaseException as error:
             self._judge(item, attempt, body_of(error))
+            if isinstance(error, INTERRUPTS):
+                self._reporting.keep(item.nodeid, attempt.outcomes)
             if not isinstance(error, NotHeld) and (note := text.note(self._marked_outcomes(attempt))):
                 error.add_note(note)
             raise
@@ -240,6 +242,8 @@ class Lifecycle:
         attempt = item.stash.get(_ATTEMPT, None)
         if attempt is None:
             return report
+        if call.when == "teardown":
+            del item.stash[_ATTEMPT]  # items live as long as the session; what was measured need not
         if attempt.body_open and call.when == "call" and report.failed:
             attempt.failed_inside = True  # the report of a subtest, made while the body goes on
             return report

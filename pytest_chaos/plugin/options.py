@@ -31,6 +31,7 @@ class Option:
     kind: Literal["string", "int", "float", "bool", "linelist"] = "string"
     default: Any = None
     metavar: str | None = None
+    words: bool = False
     cli: bool = True
     ini: bool = True
 
@@ -165,6 +166,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="junit",
         kind="linelist",
+        words=True,
         cli=False,
         read=_one_of("properties", "system-out"),
         default=("properties", "system-out"),
@@ -221,11 +223,15 @@ def _merged(config: pytest.Config, option: Option) -> Any:
         return () if option.many and option.default is None else option.default
     try:
         if option.many:
-            words = given if isinstance(given, list) and source == option.switch else " ".join(map(str, given)).split()
-            return tuple(option.read(word) for word in words)
+            return tuple(option.read(item) for item in _items(given, option.words))
         return option.read(str(given).strip())
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {error} (got {given!r})") from None
+
+
+def _items(given: list[str], words: bool) -> list[str]:
+    items = [part for item in given for part in (item.split() if words else [item.strip()])]
+    return [item for item in items if item]
 
 
 def _given(config: pytest.Config, option: Option) -> tuple[str, Any]:

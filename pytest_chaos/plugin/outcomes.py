@@ -6,7 +6,12 @@ import pytest
 
 from pytest_chaos.engine.verdict import Body
 
+INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
+"""What ends a run, not a test: pytest makes no report of it."""
+
 
 def body_of(error: BaseException) -> Body:
-    """Return ``skipped`` for pytest's skip, else ``failed``."""
-    return Body.skipped if isinstance(error, pytest.skip.Exception) else Body.failed
+    """Return ``skipped`` for pytest's skip, ``interrupted`` for Ctrl-C and the like, else ``failed``."""
+    if isinstance(error, pytest.skip.Exception):
+        return Body.skipped
+    return Body.interrupted if isinstance(error, INTERRUPTS) else Body.failed

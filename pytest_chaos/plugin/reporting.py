@@ -34,7 +34,7 @@ class Reporting:
         if getattr(report, "chaos_plain", False):
             self._plain.add(report.nodeid)
         raw: list[dict[str, Any]] | None = getattr(report, "chaos", None)
-        if raw is not None:
+        if raw is not None and not self._worker:
             self._outcomes[report.nodeid] = [ChaosOutcome.model_validate(one) for one in raw]
         if report.when == "teardown" and not self._worker and (kept := self._outcomes.get(report.nodeid)):
             junit.write(self._config, report, kept, self._settings.junit)
