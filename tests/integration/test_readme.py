@@ -23,7 +23,9 @@ def test_the_quick_start_runs_as_pasted(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_quick=block("class Service"))
     result = pytester.runpytest("-p", "no:cacheprovider", "test_quick.py")
     result.assert_outcomes(passed=2)
-    result.stdout.re_match_lines([r"held +test_quick.py::test_answers_in_a_rush +'a rush' .* 100 -> .* overlap 100%"])
+    result.stdout.re_match_lines(
+        [r"held +test_quick.py::test_answers_in_a_rush +'a rush' .* 100 -> .* overlap 100%"]
+    )
 
 
 def test_the_fault_in_one_file_runs_as_pasted(pytester: pytest.Pytester) -> None:

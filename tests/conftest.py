@@ -1,0 +1,52 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from pytest_chaos.base import FAULTS, TRIGGERS
+from tests.support.fake_fortio import write_fake_fortio
+from tests.support.inner import InnerPytest
+from tests.support.processes import assert_none_left
+from tests.support.server import Shop
+
+
+@pytest.fixture
+def shop() -> Generator[Shop, None, None]:
+    """Yield a healthy server; afterwards no fortio that had it as target may be left."""
+    server = Shop()
+    yield server
+    server.close()
+    assert_none_left(f":{server.port}")
+
+
+@pytest.fixture
+def fake_fortio(tmp_path: Path) -> Callable[[str], Path]:
+    """Return a factory: it writes a script as an executable that stands where fortio should."""
+    made = 0
+
+    def make(script: str) -> Path:
+        nonlocal made
+        made += 1
+        return write_fake_fortio(tmp_path / f"fake-fortio-{made}", script)
+
+    return make
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> InnerPytest:
+    """Return what runs inner test modules with the real plugin."""
+    return InnerPytest(pytester, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _same_types_afterwards() -> Generator[None, None, None]:
+    """Forget the faults and triggers that a test (or an inner run in this process) has registered."""
+    before = {registry: registry.items() for registry in (FAULTS, TRIGGERS)}
+    yield
+    for registry, known in before.items():
+        for tag in set(registry.keys()) - {tag for tag, _ in known}:
+            registry.unregister(tag)

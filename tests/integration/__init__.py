@@ -1,0 +1,1 @@
+"""Whole pytest runs with the real plugin."""

@@ -1,0 +1,26 @@
+"""Look for processes that are still there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.support.waiting import eventually
+
+
+def processes_with(word: str) -> list[str]:
+    """Return the command lines of all fortio processes (real or fake) whose arguments hold ``word``."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,args="],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+    )
+    return [line for line in listed.stdout.splitlines() if word in line and " load -json " in line]
+
+
+def assert_none_left(word: str, *, within_s: float = 1.0) -> None:
+    """Fail if a fortio whose arguments hold ``word`` (a port, say) is still there after ``within_s`` seconds."""
+    assert sys.platform != "win32"
+    eventually(lambda: not processes_with(word), f"no process left with {word}", within_s=within_s)
