@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 # From fortio-build/, which pyproject.toml puts on the backend's path.
-from fortio_build import BIN, LICENSES, ROOT, WHEEL_TAGS, FortioBuild, FortioBuildError, is_wanted, native_platform, wheel_platform
+from fortio_build import (
+    BIN,
+    LICENSES,
+    ROOT,
+    WHEEL_TAGS,
+    FortioBuild,
+    FortioBuildError,
+    is_wanted,
+    native_platform,
+    wheel_platform,
+)
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -17,6 +27,7 @@ class FortioBuildHook(BuildHookInterface[BuilderConfig]):
     """Compile fortio unless the stamp says that nothing changed; tag the wheel for the platform that it runs on."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Have fortio ready before the wheel is put together; end with a plain message if that fails."""
         if not is_wanted():
             return
         try:
@@ -43,5 +54,6 @@ class FortioBuildHook(BuildHookInterface[BuilderConfig]):
                 build_data["force_include"][str(folder / name)] = (BIN / name).relative_to(ROOT).as_posix()
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was built for another platform, now that it is in the wheel."""
         if hasattr(self, "_cross"):
             self._cross.cleanup()

@@ -43,13 +43,17 @@ def build_sdist(sdist_directory: str, config_settings: object = None) -> str:
     return build_sdist(sdist_directory)
 
 
-def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: object = None) -> str:
+def build_wheel(
+    wheel_directory: str, config_settings: object = None, metadata_directory: object = None
+) -> str:
     from hatchling.build import build_wheel
 
     return build_wheel(wheel_directory)
 
 
-def build_editable(wheel_directory: str, config_settings: object = None, metadata_directory: object = None) -> str:
+def build_editable(
+    wheel_directory: str, config_settings: object = None, metadata_directory: object = None
+) -> str:
     from hatchling.build import build_editable
 
     return build_editable(wheel_directory)
@@ -84,8 +88,15 @@ def _pip_cannot_find(requirement: str) -> str:
             told += [argument] if has_value or name == "--no-index" else [argument, following]
     dry_run = ("-P", "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed")
     # By these two, an isolated build hides the packages of its interpreter, and pip is one of them.
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONNOUSERSITE")}
+    env = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONNOUSERSITE")
+    }
     done = subprocess.run(
-        [sys.executable, *dry_run, *told, requirement], cwd=outer / "cwd", env=env, capture_output=True, text=True, check=False
+        [sys.executable, *dry_run, *told, requirement],
+        cwd=outer / "cwd",
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return next((line for line in done.stderr.splitlines() if "No matching distribution" in line), "")

