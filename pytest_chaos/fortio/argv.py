@@ -41,7 +41,7 @@ def load_argv(load: Load, *, binary: str, ip: str | None, run_limit_s: float) ->
         *("-labels", re.sub(r"[^\w.:/\[\]-]+", "_", load.label)[:80] or "pytest-chaos"),
     ]
     if ip is not None:
-        argv += ["-resolve", ip]
+        argv += ["-resolve", f"[{ip}]" if ":" in ip else ip]
     if load.method != "GET" or load.body is not None:
         argv += ["-X", load.method]
     for name, value in load.headers:

@@ -60,7 +60,8 @@ class _Stderr(threading.Thread):
         super().__init__(name="pytest-chaos-fortio-stderr", daemon=True)
         self._stream = stream
         self._last: deque[bytes] = deque(maxlen=40)
-        self.threads: int | None = None
+        self.begun = threading.Event()
+        self.threads = 0
         self.started = 0.0
         self.failures_before_start = 0
         self.transport_error = ""
@@ -71,10 +72,11 @@ class _Stderr(threading.Thread):
             for line in iter(lambda: self._stream.readline(_READ), b""):
                 if found := _TRANSPORT_ERROR.search(line):
                     self.transport_error = _unquoted(found[1])
-                    self.failures_before_start += self.threads is None
-                elif self.threads is None and (marker := MARKER.match(line)):
+                    self.failures_before_start += not self.begun.is_set()
+                elif not self.begun.is_set() and (marker := MARKER.match(line)):
                     self.started = time.monotonic()
                     self.threads = int(marker[1])
+                    self.begun.set()
                 self._last.append(line)
         except (OSError, ValueError):
             pass
@@ -147,14 +149,14 @@ class FortioRun:
     @property
     def span(self) -> Span | None:
         """The measured phase so far, from the start marker to the SIGINT; None before it began."""
-        if self._err.threads is None:
+        if not self._err.begun.is_set():
             return None
         return self._err.started, self._stopped or time.monotonic()
 
     @property
     def threads(self) -> int:
         """How many connections fortio says it uses, each of which sent one warm-up request."""
-        return self._err.threads or 0
+        return self._err.threads
 
     @property
     def logged(self) -> int:
@@ -166,12 +168,11 @@ class FortioRun:
         return self._log.answered - self._answered_before
 
     def _await_marker(self, stop: threading.Event, deadline: float) -> None:
-        while self._err.threads is None:
+        while not self._err.begun.is_set():
             if self._err.closed.is_set() or self._out.closed.is_set():
                 self._err.closed.wait(2)
-                if self._err.threads is None:
+                if not self._err.begun.is_set():
                     raise self._early_exit()
-                return
             if stop.wait(_POLL_S):
                 raise Cancelled("asked to stop before fortio's measured phase began" + self._unanswered())
             if time.monotonic() > deadline:
@@ -182,7 +183,7 @@ class FortioRun:
 
     def _await_answer(self, stop: threading.Event) -> None:
         """Wait for the first answer; give up on a target that answered no warm-up and nothing for a second since."""
-        threads = self._err.threads or 1
+        threads = max(1, self._err.threads)
         dead = self._err.failures_before_start >= threads
         while not self._answers and not stop.is_set() and not self._out.closed.is_set():
             quiet = time.monotonic() - self._err.started
@@ -224,7 +225,7 @@ class FortioRun:
         return (
             f"; no warm-up request was answered{why}. Is the service up, and at this address? A server that lives in "
             'the test\'s own event loop cannot answer during setup: use wait="none"'
-            if self._err.failures_before_start or self._err.threads is None
+            if self._err.failures_before_start or not self._err.begun.is_set()
             else why
         )
 

@@ -5,6 +5,7 @@ Nothing but the standard library and pytest is imported here: a suite without ch
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_chaos.plugin.reporting import Reporting
 
 SETTINGS = pytest.StashKey[Settings]()
+SETUP_BEGAN = pytest.StashKey[float]()
 
 MARKER = (
     'chaos(spec, *specs, wait="active"): disrupt the test while it runs, and fail it unless the disruption '
@@ -49,6 +51,16 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Load the machinery when the first chaos test was collected, and let it check all marks."""
     if any(_wants_chaos(item) for item in items):
         ensure_lifecycle(config).check_items(session, items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Start the chaos of a test once every fixture is up; only then are all its marks there, too."""
+    item.stash[SETUP_BEGAN] = time.monotonic()
+    result = yield
+    if _wants_chaos(item):
+        ensure_lifecycle(item.config).start(item)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.placeholders import names
-from pytest_chaos.plugin import text
+from pytest_chaos.plugin import SETUP_BEGAN, text
 from pytest_chaos.plugin.injector import ChaosInjector
 from pytest_chaos.plugin.marks import Marked, chaos_marks, read_marks
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of
@@ -88,19 +87,17 @@ class Lifecycle:
 
     # ------------------------------------------------------------------ setup
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Start the disruptions once every fixture of the test is up."""
-        attempt = item.stash[_ATTEMPT] = Attempt(marked=self._marked_or_fail(item), origin=time.monotonic())
-        result = yield
+    def start(self, item: pytest.Item) -> None:
+        """Start the disruptions of ``item``, whose fixtures are all up."""
         if self._config.option.setuponly or self._config.option.setupplan:
-            return result
+            return
+        attempt = self._attempt(item)
         attempt.marked = self._marked_or_fail(item)  # a fixture may have added a mark
         if not attempt.marked.specs:
-            return result
+            return
         if self._settings.disable:
             attempt.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in attempt.marked.specs]
-            return result
+            return
         item.addfinalizer(lambda: self._finalize(item, attempt))
         try:
             self._begin(item, attempt)
@@ -110,8 +107,15 @@ class Lifecycle:
             self._abandon(attempt, error)
             raise
         else:
-            return result
+            return
         pytest.fail(text.failure(attempt.outcomes, "the body was not run:"), pytrace=False)
+
+    def _attempt(self, item: pytest.Item) -> Attempt:
+        attempt = item.stash.get(_ATTEMPT, None)
+        if attempt is None:
+            marked = self._marked_or_fail(item)
+            attempt = item.stash[_ATTEMPT] = Attempt(marked=marked, origin=item.stash[SETUP_BEGAN])
+        return attempt
 
     def _marked_or_fail(self, item: pytest.Item) -> Marked:
         try:
@@ -222,9 +226,7 @@ class Lifecycle:
     def injector(self, request: pytest.FixtureRequest) -> Generator[ChaosInjector, None, None]:
         """Yield the injector of one test, and stop what it started."""
         item: pytest.Item = request.node
-        attempt = item.stash.get(_ATTEMPT, None)
-        if attempt is None:  # this object was registered by the very fixture that asks
-            attempt = item.stash[_ATTEMPT] = Attempt(marked=self._marked_or_fail(item), origin=time.monotonic())
+        attempt = self._attempt(item)
         injector = attempt.injector = ChaosInjector(
             lambda specs, wait: self.new_run(item, specs, wait, attempt.origin), self._settings
         )

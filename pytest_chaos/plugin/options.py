@@ -21,8 +21,8 @@ class Option:
     """One thing a run can be told: ``--chaos-NAME``, ini ``chaos_NAME`` and ``PYTEST_CHAOS_NAME``.
 
     ``read`` turns text into the value and raises ``ValueError`` with what is allowed. A ``bool`` takes
-    no value on the command line; ``many`` is a list, one item a line in ini and environment, and
-    repeatable on the command line. ``cli`` is False for what belongs to a project, not to a run.
+    no value on the command line; a ``linelist`` may be repeated there and holds one item a line
+    elsewhere (with ``words``, any white space separates items). ``cli`` is False for what belongs to a project, not to a run.
     """
 
     name: str

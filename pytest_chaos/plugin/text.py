@@ -11,10 +11,9 @@ _UNPROVEN = {Verdict.inconclusive, Verdict.error}
 
 
 def failure(outcomes: Sequence[ChaosOutcome], opening: str) -> str:
-    """Return the message for a test that fails because of ``outcomes``: what happened, and when."""
+    """Return the message for a test that fails because of ``outcomes``; the timelines stand in the report section."""
     shown = [one for one in outcomes if one.verdict.fails] or list(outcomes)
-    lines = [f"{opening} {_sentence(one)}\n{_indented(timeline(one))}" for one in shown]
-    return "\n".join(lines)
+    return "\n".join(f"{opening} {_sentence(one)}" for one in shown)
 
 
 def note(outcomes: Sequence[ChaosOutcome]) -> str:
