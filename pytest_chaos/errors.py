@@ -33,6 +33,10 @@ class FaultFailed(ChaosError):
         self.kind = kind
 
 
+class ToolRefused(ChaosError):
+    """A tool will not do what it was asked for; the message goes back to the client as the result of its call."""
+
+
 class Cancelled(ChaosError):
     """The disruption was asked to stop before the fault had begun. Not a failure by itself."""
 

@@ -21,6 +21,7 @@ class ChaosAgent:
     client: Client
     system: str = SYSTEM
     max_turns: int = MAX_TURNS
+    max_tokens: int | None = None
 
     def run(
         self,
@@ -32,5 +33,12 @@ class ChaosAgent:
     ) -> LoopReport:
         """Run the loop to its end. Raises ``ModelError`` if the client could not answer."""
         return run_tool_loop(
-            self.client, goal, tools, self.system, max_turns=self.max_turns, deadline=deadline, cancelled=cancelled
+            self.client,
+            goal,
+            tools,
+            self.system,
+            max_turns=self.max_turns,
+            max_tokens=self.max_tokens,
+            deadline=deadline,
+            cancelled=cancelled,
         )

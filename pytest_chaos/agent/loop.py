@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pytest_chaos.agent.protocol import Client, Stop, Tool, ToolCall, ToolResult
+from pytest_chaos.errors import ToolRefused
 from pytest_chaos.scrub import clean, clean_json
 
 MAX_TURNS = 8
@@ -50,13 +51,15 @@ def run_tool_loop(
     system: str,
     *,
     max_turns: int = MAX_TURNS,
+    max_tokens: int | None = None,
     deadline: float | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> LoopReport:
     """Let ``client`` use ``tools`` until it is done, or one of the limits is reached.
 
-    Every call gets exactly one result, refused ones too. ``deadline`` is a moment on the monotonic
-    clock; it and ``cancelled`` are looked at between turns and before each call.
+    Every call gets exactly one result, refused ones too; only accepted ones count against a tool's
+    budget. ``deadline`` is a moment on the monotonic clock; it and ``cancelled`` are looked at between
+    turns and before each call.
 
     Raises:
         ModelError: the client could not answer.
@@ -87,6 +90,10 @@ def run_tool_loop(
         if not reply.calls:
             report.stop = Stop.done
             return report
+        if max_tokens is not None and report.tokens > max_tokens:
+            report.stop = Stop.blocked
+            report.text = f"stopped by the budget of {max_tokens} tokens, after {report.tokens}"
+            return report
         message = [_carry_out(call, known, used, over) for call in reply.calls]
         report.calls.extend(_record(result) for result in message)
     return report
@@ -114,8 +121,12 @@ def _carry_out(
         return refuse(clean("; ".join(wrong), 500))
     if stop := over():
         return refuse(f"not run: {stop.value}")
+    try:
+        output = tool.run(args)
+    except ToolRefused as refusal:
+        return refuse(str(refusal))
     used[tool.name] += 1
-    return ToolResult(call, tool.run(args))
+    return ToolResult(call, output)
 
 
 def _record(result: ToolResult) -> dict[str, Any]:
