@@ -43,8 +43,16 @@ def _sentence(item: Any, entry: Any) -> str:
         return f"{where}: unknown key; allowed: {', '.join(known)}{did_you_mean(str(path[-1]), known)}"
     if item["type"] in {"missing", "missing_type", "not_a_mapping", "unknown_type"}:
         return f"{where}: {message[0].lower() + message[1:]}"
-    shown = "***" if "headers" in path else re.sub(r"//[^/@]*@", "//***@", clean(repr(item["input"]), 120))
-    return f"{where}: {message[0].lower() + message[1:]} (got {shown})"
+    return f"{where}: {message[0].lower() + message[1:]} (got {_shown(item['input'], path)})"
+
+
+def _shown(value: Any, path: tuple[Any, ...]) -> str:
+    """Return a wrong value as it may be printed: no header values, no user information, no containers."""
+    if "headers" in path:
+        return "***"
+    if isinstance(value, Mapping | list | tuple | set):
+        return f"a {type(value).__name__}"
+    return re.sub(r"//[^/@]*@", "//***@", clean(repr(value), 120))
 
 
 def _fields_at(entry: Any, path: tuple[Any, ...]) -> list[str]:

@@ -18,7 +18,6 @@ from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
-
 log = logging.getLogger("pytest_chaos")
 
 _OTHER_FAILED: Final = "another disruption of this test failed before the body ran"

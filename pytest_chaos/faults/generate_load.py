@@ -5,25 +5,16 @@ from __future__ import annotations
 import ipaddress
 import math
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from pytest_chaos.agent.chaos_agent import ChaosAgent
-from pytest_chaos.agent.loop import LoopReport
-from pytest_chaos.agent.planned import PlannedClient
-from pytest_chaos.agent.protocol import Tool
 from pytest_chaos.base import FAULTS, SPEC_CONFIG, Fault, Integral, Plan
-from pytest_chaos.context import Measured, RunContext, Span, intersect, total_seconds
-from pytest_chaos.errors import Cancelled, ChaosError, FaultFailed, TargetRefused
-from pytest_chaos.fortio.accesslog import AccessLog
+from pytest_chaos.context import RunContext
+from pytest_chaos.errors import TargetRefused
+from pytest_chaos.faults._load_session import LoadSession
 from pytest_chaos.fortio.argv import Load, load_argv, masked
-from pytest_chaos.fortio.figures import cross_check, figures
-from pytest_chaos.fortio.locate import locate
-from pytest_chaos.fortio.run import FortioRun
 from pytest_chaos.notation import Duration, HeaderName, HeaderValue, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
@@ -98,6 +89,13 @@ class GenerateLoadFault(Fault):
 
     type: Literal["generate_load"] = "generate_load"
     target: LoadTarget
+    goal: Annotated[
+        str | None,
+        Field(max_length=2000, description="What the load is for, in words, for an agent that asks a model."),
+    ] = None
+    bursts: Annotated[
+        int, Field(ge=1, le=10, description="How many loads an agent that asks a model may run, one after another."), Integral
+    ] = 1
 
     def targets(self) -> list[str]:
         """Return the one URL."""
@@ -123,7 +121,7 @@ class GenerateLoadFault(Fault):
             if asked is not None and asked > cap:
                 fix = f"ask for less, or raise {ini}" if ini else "ask for less"
                 raise TargetRefused(f"action.target.{name}: {asked:g} is above the cap of {cap:g}; {fix}")
-        limit = target.seconds or caps.max_duration_s
+        limit = caps.max_duration_s if target.seconds is None else min(caps.max_duration_s, self.bursts * target.seconds)
         warnings = []
         if target.qps < 10:
             warnings.append(f"at {target.qps} requests a second a body under {2 / target.qps:g} s may see none")
@@ -140,6 +138,16 @@ class GenerateLoadFault(Fault):
         """Return the connections for ``qps`` (the spec's own rate if None): as written, or enough for 0.25 s answers."""
         fitting = max(2, math.ceil((qps or self.target.qps) * _ANSWER_WITHIN_S))
         return self.target.concurrency or min(fitting, settings.caps.max_concurrency)
+
+    def inject(self, ctx: RunContext, chaos_active_event: threading.Event | None = None) -> ChaosResult:
+        """Run the load until its duration is over or ``ctx.stop`` is set, and say what was measured.
+
+        The agent that the settings name decides on the numbers, inside the bounds of spec and caps.
+
+        Raises:
+            Cancelled: ``ctx.stop`` was set before a request was measured.
+        """
+        return LoadSession(self, ctx, chaos_active_event or threading.Event()).run()
 
     def argv(
         self,
@@ -165,189 +173,6 @@ class GenerateLoadFault(Fault):
         )
         run_limit_s = max(_RUN_LIMIT_S, 2 * settings.caps.max_duration_s)
         return load_argv(load, binary=binary, ip=ip, run_limit_s=run_limit_s)
-
-    def inject(self, ctx: RunContext, chaos_active_event: threading.Event | None = None) -> ChaosResult:
-        """Run the load until its duration is over or ``ctx.stop`` is set, and say what was measured.
-
-        Raises:
-            Cancelled: ``ctx.stop`` was set before a request was measured.
-        """
-        began = time.monotonic()
-        session = _Session(self, ctx, chaos_active_event or threading.Event())
-        agent: LoopReport | None = None
-        try:
-            session.prepare()
-            agent = ChaosAgent(client=PlannedClient([("generate_load", session.as_written())])).run(
-                f"Put {self.target.qps} requests a second on the target.", [session.tool()], cancelled=ctx.stop.is_set
-            )
-        except Cancelled:
-            raise
-        except ChaosError as error:
-            session.failure = error
-        return session.result(agent, time.monotonic() - began)
-
-
-class _Session:
-    """The loads of one ``inject``: runs them when the agent asks, and is the meter of them all."""
-
-    def __init__(self, fault: GenerateLoadFault, ctx: RunContext, active: threading.Event) -> None:
-        self._fault = fault
-        self._ctx = ctx
-        self._active = active
-        self._log = AccessLog()
-        self._bursts: list[tuple[int, FortioRun]] = []
-        self._reports: list[Mapping[str, Any]] = []
-        self._argv: list[str] = []
-        self._binary = self._ip = ""
-        self.failure: ChaosError | None = None
-
-    def prepare(self) -> None:
-        """Check the target and find fortio, before anything is started."""
-        self._fault.plan(self._ctx.settings)
-        self._ip = self._ctx.allow(self._fault.target.service_url).ip
-        self._binary = str(locate(self._ctx.settings.fortio).path)
-        self._ctx.meter = self
-
-    def as_written(self) -> dict[str, Any]:
-        """Return the load that the spec asks for, as arguments of the tool."""
-        target = self._fault.target
-        return {
-            "qps": target.qps,
-            "duration_s": target.seconds,
-            "concurrency": self._fault.connections(self._ctx.settings),
-        }
-
-    def tool(self) -> Tool:
-        """Return the one thing an agent may do, with the bounds that the spec and the caps leave it."""
-        target, caps = self._fault.target, self._ctx.settings.caps
-        args = create_model(
-            "GenerateLoad",
-            __config__=SPEC_CONFIG,
-            qps=(Annotated[int, Field(ge=1, le=min(target.qps, caps.max_qps)), Integral], ...),
-            duration_s=(Annotated[float, Field(ge=0.001, le=caps.max_duration_s)] | None, None),
-            concurrency=(Annotated[int, Field(ge=1, le=caps.max_concurrency), Integral], ...),
-        )
-        return Tool(
-            name="generate_load",
-            description="Send requests to the target at `qps` a second; returns what was measured.",
-            args=args,
-            run=self._burst,
-        )
-
-    def _burst(self, args: Any) -> Mapping[str, Any]:
-        ctx, settings = self._ctx, self._ctx.settings
-        self._argv = self._fault.argv(
-            settings,
-            binary=self._binary,
-            ip=self._ip,
-            qps=args.qps,
-            concurrency=args.concurrency,
-            label=f"pytest-chaos:{ctx.task_id}",
-        )
-        try:
-            run = FortioRun(self._argv, qps=args.qps, spawn=ctx.spawn, log=self._log)
-            self._bursts.append((args.qps, run))
-            report = run.run(
-                stop=ctx.stop,
-                seconds=args.duration_s,
-                limit_s=settings.caps.max_duration_s,
-                start_within_s=settings.start_timeout_s,
-                grace_s=max(1.0, min(self._fault.target.timeout_s + 2, settings.stop_timeout_s - 2)),
-                active=self._active,
-            )
-            self._reports.append(report)
-            cross_check(run.logged, report)
-        except FaultFailed as error:
-            self.failure = error
-            return {"error": error.kind}
-        measured = self.measure([run.span] if run.span else [])
-        p50, p99 = self._log.percentiles((0.5, 0.99))
-        return {
-            "delivered_qps": round(measured.delivered / measured.seconds, 1) if measured.seconds else 0.0,
-            "requests": measured.requests,
-            "errors": measured.errors,
-            "responses": self._log.codes(),
-            "p50_s": p50,
-            "p99_s": p99,
-        }
-
-    def measure(self, spans: Sequence[Span]) -> Measured:
-        """Count what the bursts were due to send inside ``spans``, and what was answered."""
-        due, running = 0.0, []
-        for qps, run in self._bursts:
-            inside = intersect([run.span], spans) if run.span else []
-            due += qps * total_seconds(inside)
-            running += inside
-        requests, delivered, errors = self._log.count(running)
-        return Measured(
-            seconds=total_seconds(running), due=due, requests=requests, delivered=delivered, errors=errors
-        )
-
-    @property
-    def min_delivered(self) -> float:
-        """The share of the asked rate that must arrive."""
-        return self._fault.target.min_delivered
-
-    @property
-    def remedy(self) -> str:
-        """What to change when too little arrived, from what was measured."""
-        target = self._fault.target
-        connections = target.concurrency or self._fault.connections(self._ctx.settings)
-        pace = connections / target.qps
-        (slow,) = self._log.percentiles((0.9,))
-        unanswered = self._log.codes().get("-1", 0)
-        advice = []
-        if slow is not None and slow > 0.8 * pace and unanswered < len(self._log) / 2:
-            advice.append(
-                f"answers took {slow:.3g} s (p90), but each of the {connections} connections must answer within "
-                f"{pace:.3g} s to keep up: set `concurrency` to {math.ceil(target.qps * slow * 1.5)} or more"
-            )
-        if unanswered:
-            advice.append(f"{unanswered} of {len(self._log)} requests got no response: is the target still up?")
-        advice.append("ask for a lower `qps`, or accept less with `min_delivered`")
-        return "; ".join(advice)
-
-    def result(self, agent: LoopReport | None, elapsed: float) -> ChaosResult:
-        """Say what was measured over all bursts. What the agent says of it does not matter."""
-        spans = [run.span for _, run in self._bursts if run.span]
-        measured = self.measure(spans)
-        shortfall = None
-        if self.failure is None and not self._bursts:
-            self.failure = FaultFailed("no_load", "the agent ended without having run a load")
-        if self.failure is None and measured.delivered == 0:
-            self.failure = FaultFailed("no_response", "no request got a response; is the target up?")
-        if self.failure is None:
-            shortfall = self._shortfall(measured)
-        numbers = figures(
-            self._log,
-            self._reports,
-            measured=measured,
-            warmup_requests=sum(run.threads for _, run in self._bursts),
-            argv=masked(self._argv),
-        )
-        details: dict[str, Any] = numbers.model_dump(mode="json")
-        details["agent"] = agent.to_json() if agent else None
-        if shortfall:
-            details["shortfall"] = shortfall
-        if isinstance(self.failure, FaultFailed):
-            details["failure"] = self.failure.kind
-        return ChaosResult(
-            success=self.failure is None and shortfall is None,
-            injected_fault=self._fault.type,
-            output=f"{numbers.requests} requests, {numbers.delivered_qps:g} of {numbers.asked_qps:g} a second answered",
-            elapsed_time=elapsed,
-            error=str(self.failure) if self.failure else shortfall,
-            details=details,
-        )
-
-    def _shortfall(self, measured: Measured) -> str | None:
-        cap = self._ctx.settings.caps.max_duration_s
-        if not self._fault.ends_by_itself() and not self._ctx.stop.is_set():
-            return f"the load ended at the cap of {cap:g} s, before the body did; raise chaos_max_duration"
-        if measured.is_short(self.min_delivered):
-            return f"under-delivered: {measured.in_words()}; {self.remedy}"
-        return None
-
 
 def _known_address(url: str) -> str:
     """Return the address in ``url`` as far as it is known without asking anybody."""

@@ -68,10 +68,10 @@ class AccessLog:
             fine = sum(self._ok[at] for at in inside)
         return len(inside), answered, len(inside) - fine
 
-    def codes(self) -> dict[str, int]:
-        """Return how often each status came; ``-1`` stands for no response."""
+    def codes(self, since: int = 0) -> dict[str, int]:
+        """Return how often each status came since request ``since``; ``-1`` stands for no response."""
         with self._lock:
-            counted = Counter(self._codes)
+            counted = Counter(self._codes[since:])
         return {str(code): count for code, count in sorted(counted.items())}
 
     def errors(self) -> int:
@@ -79,10 +79,10 @@ class AccessLog:
         with self._lock:
             return len(self._ok) - sum(self._ok)
 
-    def percentiles(self, shares: Sequence[float]) -> list[float | None]:
-        """Return the latency in seconds below which each share (0 to 1) of all requests stayed, errors included."""
+    def percentiles(self, shares: Sequence[float], since: int = 0) -> list[float | None]:
+        """Return the latency in seconds below which each share (0 to 1) of the requests stayed, errors included."""
         with self._lock:
-            ordered = sorted(self._latencies)
+            ordered = sorted(self._latencies[since:])
         if not ordered:
             return [None for _ in shares]
         last = len(ordered) - 1

@@ -181,10 +181,7 @@ class ChaosInjector:
             for spec in given:
                 check_spec(spec, how, self._settings)
         except (SpecError, ValueError) as error:
-            result = ChaosResult(success=False, injected_fault="unknown", error=str(error))
-            self._refused.append(
-                ChaosOutcome(name="chaos_injector", verdict=Verdict.inconclusive, reason=str(error), result=result)
-            )
+            self._refused.append(refused(str(error)))
             raise error if isinstance(error, SpecError) else SpecError(f"chaos_injector: {error}") from None
         injection = Injection(
             given, lambda: self._new_run(given, how), check=check, disabled=self._settings.disable
@@ -228,3 +225,9 @@ class ChaosInjector:
         for one in self._left:
             one.end(body)
         return self.outcomes
+
+
+def refused(reason: str) -> ChaosOutcome:
+    """Return the outcome of something that could not even be read as a spec."""
+    result = ChaosResult(success=False, injected_fault="unknown", error=reason)
+    return ChaosOutcome(name="unreadable spec", verdict=Verdict.inconclusive, reason=reason, result=result)

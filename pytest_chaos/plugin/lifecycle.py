@@ -15,7 +15,7 @@ from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
-from pytest_chaos.plugin.injector import ChaosInjector
+from pytest_chaos.plugin.injector import ChaosInjector, refused
 from pytest_chaos.plugin.marks import Marked, chaos_marks, read_marks
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of
 from pytest_chaos.plugin.reporting import Reporting
@@ -92,7 +92,6 @@ class Lifecycle:
         if self._config.option.setuponly or self._config.option.setupplan:
             return
         attempt = self._attempt(item)
-        attempt.marked = self._marked_or_fail(item)  # a fixture may have added a mark
         if not attempt.marked.specs:
             return
         if self._settings.disable:
@@ -113,15 +112,13 @@ class Lifecycle:
     def _attempt(self, item: pytest.Item) -> Attempt:
         attempt = item.stash.get(_ATTEMPT, None)
         if attempt is None:
-            marked = self._marked_or_fail(item)
-            attempt = item.stash[_ATTEMPT] = Attempt(marked=marked, origin=item.stash[SETUP_BEGAN])
-        return attempt
-
-    def _marked_or_fail(self, item: pytest.Item) -> Marked:
+            attempt = item.stash[_ATTEMPT] = Attempt(marked=Marked(), origin=item.stash[SETUP_BEGAN])
         try:
-            return self._marked(item)
+            attempt.marked = self._marked(item)  # a fixture may have added a mark since collection
         except SpecError as error:
+            attempt.outcomes = [refused(str(error))]
             pytest.fail(f"bad chaos mark: {error}", pytrace=False)
+        return attempt
 
     def _begin(self, item: pytest.Item, attempt: Attempt) -> None:
         attempt.run = self.new_run(item, attempt.marked.specs, attempt.marked.wait, attempt.origin)
