@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from pytest_chaos.errors import Cancelled, ChaosError
 from pytest_chaos.settings import Settings
@@ -153,6 +153,8 @@ class RunContext:
         env: variables for processes that the fault starts.
         settings: the merged settings.
         stop: return soon once it is set.
+        authored: the spec as it was written, placeholders unfilled.
+        ordinal: the number of the disruption within its test, from 1.
         deadline: moment on the monotonic clock after which nothing new may begin, or None.
         spawn: start a process that is certain to be ended.
         allow: check a URL against the guard; returns the address to use, raises ``TargetRefused``.
@@ -165,6 +167,8 @@ class RunContext:
     settings: Settings = field(default_factory=Settings)
     stop: threading.Event = field(default_factory=threading.Event)
     deadline: float | None = None
+    authored: Mapping[str, Any] = field(default_factory=dict)
+    ordinal: int = 1
     spawn: Spawn = _no_spawn
     allow: Callable[[str], Address] = _no_allow
     note: Callable[[str], None] = lambda _moment: None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+DEFAULT_MODEL: Final = "gemini-3.8-flash"
 HARD_MAX_QPS: Final = 50_000
 HARD_MAX_DURATION_S: Final = 3600.0
 HARD_MAX_CONCURRENCY: Final = 4096
@@ -25,6 +26,11 @@ class Settings:
 
     disable: bool = False
     agent: str = "planned"
+    model: str = DEFAULT_MODEL
+    api_version: str | None = None
+    model_timeout_s: float = 30.0
+    max_tokens: int = 50_000
+    plan_dir: str | None = None
     fortio: str | None = None
     start_timeout_s: float = 30.0
     stop_timeout_s: float = 10.0

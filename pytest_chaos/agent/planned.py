@@ -11,10 +11,11 @@ from pytest_chaos.agent.protocol import Reply, Tool, ToolCall, ToolResult
 class PlannedClient:
     """Make the given calls one after another, then end. An ordinary client of the loop."""
 
-    name: str = "planned"
-    model: str | None = None
-
-    def __init__(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    def __init__(
+        self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, name: str = "planned", model: str | None = None
+    ) -> None:
+        self.name = name
+        self.model = model
         self._calls = tuple(calls)
 
     def start(self, system: str, tools: Sequence[Tool]) -> _Plan:

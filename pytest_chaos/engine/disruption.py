@@ -41,9 +41,20 @@ class Disruption:
         active: set while the harm is really under way.
         finished: set when the fault's thread has ended.
         result: what the fault said of itself, once finished.
+        gave_up: why nobody waited for it any longer, if that is so.
     """
 
-    def __init__(self, spec: ChaosSpec, *, task_id: str, settings: Settings, guard: Guard, origin: float) -> None:
+    def __init__(
+        self,
+        spec: ChaosSpec,
+        *,
+        authored: ChaosSpec,
+        ordinal: int,
+        task_id: str,
+        settings: Settings,
+        guard: Guard,
+        origin: float,
+    ) -> None:
         self.spec = spec
         self.result: ChaosResult | None = None
         self.finished = threading.Event()
@@ -55,11 +66,14 @@ class Disruption:
         self._origin = origin
         self._moments: dict[str, float] = {}
         self._cancelled: str = ""
+        self.gave_up: str = ""
         self._processes = Processes()
         self._thread: threading.Thread | None = None
         self.ctx = RunContext(
             task_id,
             settings=settings,
+            authored=authored.model_dump(mode="json"),
+            ordinal=ordinal,
             spawn=self._processes.spawn,
             allow=guard.allow,
             note=self._note,
@@ -140,6 +154,9 @@ class Disruption:
             facts, verify = self._checked(facts, ask)
         judgement = judge(facts)
         verdict, reason = (Verdict.not_judged, instead) if instead else (judgement.verdict, judgement.reason)
+        if body is Body.not_run and self.gave_up:
+            said = self.result.error if self.result else self._cancelled
+            reason = f"{self.gave_up}; {said}" if said else self.gave_up
         return ChaosOutcome(
             name=self.spec.name,
             verdict=verdict,
@@ -224,11 +241,15 @@ class Disruption:
         if "fired" not in self._moments:
             return (
                 f"the trigger never fired: it fires {self.spec.trigger.in_words()}, and what it was meant to hit was over "
-                f"after {window[1] - window[0]:.3g} s"
+                f"after {window[1] - window[0]:.3f} s; fire it earlier, or let the body last longer"
             )
         if not self.was_active:
-            late = self._cancelled or "it was not active in time"
-            return f"the fault was fired, but never active: {late}"
+            if self.result is not None:
+                return "the fault ended without ever having been active: it never set chaos_active_event"
+            return (
+                f"the fault was fired {max(0.0, window[1] - self._moments['fired']):.3f} s before the end, but was not "
+                f"active by then ({self._cancelled or 'it is still starting'}); let the body last longer"
+            )
         spans = self.active.spans()
         return (
             f"it was active for {total_seconds(spans):.3g} s, but not while the body ran "

@@ -58,7 +58,7 @@ class Guard:
         try:
             addresses = [ipaddress.ip_address(ip.partition("%")[0]) for ip in self.resolver(host, port)]
         except (OSError, ValueError, UnicodeError) as error:
-            raise TargetRefused(f"the host {host!r} of {url} cannot be resolved: {error}") from None
+            raise TargetRefused(f"the host {host!r} of {url} cannot be resolved: {error}; check its spelling") from None
         if not addresses:
             raise TargetRefused(f"the host {host!r} of {url} has no address")
         trusted = self._named(host)

@@ -46,6 +46,8 @@ class Run:
         self,
         specs: Sequence[ChaosSpec],
         *,
+        authored: Sequence[ChaosSpec],
+        first_ordinal: int = 1,
         wait: Wait,
         task_id: str,
         settings: Settings,
@@ -55,7 +57,16 @@ class Run:
     ) -> None:
         self.wait = wait
         self.disruptions = [
-            Disruption(spec, task_id=task_id, settings=settings, guard=guard, origin=origin) for spec in specs
+            Disruption(
+                spec,
+                authored=written,
+                ordinal=ordinal,
+                task_id=task_id,
+                settings=settings,
+                guard=guard,
+                origin=origin,
+            )
+            for ordinal, (spec, written) in enumerate(zip(specs, authored, strict=True), first_ordinal)
         ]
         self.outcomes: list[ChaosOutcome] = []
         self._settings = settings
@@ -91,13 +102,19 @@ class Run:
         for disruption in self.disruptions:
             if not disruption.wait_active(self._settings.start_timeout_s):
                 self._culprit = disruption
-                raise NotStarted(_why_not_active(disruption, self._settings.start_timeout_s))
+                if not disruption.finished.is_set():
+                    disruption.gave_up = (
+                        f"it was not active within {self._settings.start_timeout_s:g} s of its trigger's firing "
+                        "(chaos_start_timeout)"
+                    )
+                raise NotStarted(f"{disruption.spec.name!r} was not active")
         if self.wait is Wait.done:
             for disruption in self.disruptions:
                 longest = disruption.spec.action.plan(self._settings).max_seconds or self._settings.caps.max_duration_s
                 if not disruption.wait_finished(longest + self._settings.start_timeout_s + self._settings.stop_timeout_s):
                     self._culprit = disruption
-                    raise NotStarted(f"{disruption.spec.name!r} was not over in time (wait='done')")
+                    disruption.gave_up = "it was not over in time (wait='done')"
+                    raise NotStarted(f"{disruption.spec.name!r} was not over")
 
     def body_starts(self) -> None:
         """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""
@@ -165,17 +182,6 @@ class Run:
     def _ask(self, disruption: Disruption) -> str | None:
         name = disruption.spec.verify or ""
         return run_check(name, self._asked[name], disruption)
-
-
-def _why_not_active(disruption: Disruption, timeout_s: float) -> str:
-    name, result = disruption.spec.name, disruption.result
-    if result is not None and result.error:
-        return f"{name!r} failed before it was active: {result.error}"
-    if disruption.finished.is_set():
-        return f"{name!r} ended without ever having been active: the fault never set chaos_active_event"
-    return (
-        f"{name!r} was not active within {timeout_s:g} s of its trigger's firing (chaos_start_timeout)"
-    )
 
 
 def unrun(spec: ChaosSpec, verdict: Verdict, reason: str) -> ChaosOutcome:

@@ -6,14 +6,16 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
-from pytest_chaos.agent.chaos_agent import ChaosAgent
+from pytest_chaos.agent.chaos_agent import SYSTEM, ChaosAgent
 from pytest_chaos.agent.clients import client_for
 from pytest_chaos.agent.loop import LoopReport
 from pytest_chaos.agent.protocol import Tool
+from pytest_chaos.agent.record import PlanFile, PlanKey
 from pytest_chaos.base import SPEC_CONFIG, Integral
 from pytest_chaos.context import Measured, RunContext, Span, intersect, total_seconds
 from pytest_chaos.errors import Cancelled, ChaosError, FaultFailed, ToolRefused
@@ -53,13 +55,17 @@ class LoadSession:
             self._ip = ctx.allow(self._fault.target.service_url).ip
             self._binary = str(locate(settings.fortio).path)
             ctx.meter = self
-            client = client_for(settings, [("generate_load", self._as_written())])
-            agent = ChaosAgent(client=client).run(
-                self._goal(),
-                [self._tool()],
+            goal, tool = self._goal(), self._tool()
+            plan = self._plan_file(goal, tool)
+            client = client_for(settings, [("generate_load", self._as_written())], plan)
+            agent = ChaosAgent(client=client, max_tokens=settings.max_tokens).run(
+                goal,
+                [tool],
                 deadline=began + settings.start_timeout_s + settings.caps.max_duration_s,
                 cancelled=ctx.stop.is_set,
             )
+            if plan is not None and settings.agent == "record" and self._failure is None:
+                plan.write(agent)
         except Cancelled:
             raise
         except ChaosError as error:
@@ -72,8 +78,16 @@ class LoadSession:
         """Return what the agent is told. The target is not part of it."""
         target = self._fault.target
         length = f"for {target.duration}" if target.duration else "until the test is over"
-        asked = self._fault.goal or f"Put a steady {target.qps} requests a second on the service, {length}."
+        written = self._ctx.authored.get("action", {}).get("goal") or self._fault.goal
+        asked = written or f"Put a steady {target.qps} requests a second on the service, {length}."
         return f"{asked}\nYou may run at most {self._fault.bursts} load(s) of at most {self._max_qps()} requests a second."
+
+    def _plan_file(self, goal: str, tool: Tool) -> PlanFile | None:
+        settings = self._ctx.settings
+        if settings.plan_dir is None:
+            return None
+        key = PlanKey.of(spec=self._ctx.authored, prompt=f"{SYSTEM}\n{goal}", model=settings.model, tools=[tool])
+        return PlanFile(directory=Path(settings.plan_dir), test=self._ctx.task_id, ordinal=self._ctx.ordinal, key=key)
 
     def _max_qps(self) -> int:
         cap = self._ctx.settings.caps.max_qps
@@ -134,7 +148,7 @@ class LoadSession:
                 stop=ctx.stop,
                 seconds=args.duration_s,
                 limit_s=left,
-                start_within_s=settings.start_timeout_s,
+                start_within_s=0.9 * settings.start_timeout_s,  # so that fortio's own words come before the engine gives up
                 grace_s=max(1.0, min(self._fault.target.timeout_s + 2, settings.stop_timeout_s - 2)),
                 active=self._active,
             )

@@ -60,6 +60,12 @@ class AccessLog:
         """How many requests got an HTTP response of any status so far."""
         return self._answered
 
+    def earliest(self, since: int) -> float | None:
+        """Return when the first of the requests from number ``since`` on was sent; None if there is none."""
+        with self._lock:
+            # The log is in the order in which requests ended; the first one sent is among the first that ended.
+            return min(self._starts[since : since + 200], default=None)
+
     def count(self, spans: Sequence[Span]) -> tuple[int, int, int]:
         """Return how many requests started inside ``spans``, how many of them were answered, how many failed."""
         with self._lock:

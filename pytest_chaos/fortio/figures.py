@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pytest_chaos.context import Measured
 from pytest_chaos.errors import FaultFailed
 from pytest_chaos.fortio.accesslog import AccessLog
+from pytest_chaos.fortio.locate import ASK_DOCTOR
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -83,7 +84,8 @@ def cross_check(log_count: int, report: Mapping[str, Any]) -> None:
     own = report["DurationHistogram"]["Count"]
     if abs(own - log_count) > max(2, own // 100):
         raise FaultFailed(
-            "figures_disagree", f"fortio reports {own} requests, its access log holds {log_count}; neither is believed"
+            "figures_disagree",
+            f"fortio reports {own} requests, its access log holds {log_count}; neither is believed. {ASK_DOCTOR}",
         )
 
 

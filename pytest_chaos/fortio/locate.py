@@ -17,6 +17,8 @@ FIX = (
     "or name a fortio with --chaos-fortio PATH (ini chaos_fortio)"
 )
 
+ASK_DOCTOR = "`python -m pytest_chaos doctor` tells whether this fortio is sound; --chaos-fortio PATH names another"
+
 
 @dataclass(frozen=True, slots=True)
 class Located:

@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 from pytest_chaos.context import Process, Span, Spawn
 from pytest_chaos.errors import Cancelled, FaultFailed
 from pytest_chaos.fortio.accesslog import AccessLog
+from pytest_chaos.fortio.locate import ASK_DOCTOR
 from pytest_chaos.scrub import clean
 
 MARKER: Final = re.compile(rb"^Starting at (?:max|[-+.\deE]+) qps with (\d+) thread\(s\)")
@@ -97,11 +98,12 @@ class FortioRun:
         try:
             self._process: Process = spawn(argv)
         except OSError as error:
-            raise FaultFailed("not_started", f"{argv[0]} could not be started: {error}") from None
+            raise FaultFailed("not_started", f"{argv[0]} could not be started: {error}. {ASK_DOCTOR}") from None
         self._log = log
         self._qps = qps
         self._stopped: float | None = None
         self._answered_before = log.answered
+        self._since = len(log)
         self._out = _Stdout(self._process.stdout, log)
         self._err = _Stderr(self._process.stderr)
         self._out.start()
@@ -148,10 +150,15 @@ class FortioRun:
 
     @property
     def span(self) -> Span | None:
-        """The measured phase so far, from the start marker to the SIGINT; None before it began."""
+        """The measured phase so far, from the start marker to the SIGINT; None before it began.
+
+        The first request may be on its way before we have read the marker; then the phase began with it.
+        """
         if not self._err.begun.is_set():
             return None
-        return self._err.started, self._stopped or time.monotonic()
+        first = self._log.earliest(self._since)
+        began = self._err.started if first is None else min(first, self._err.started)
+        return began, self._stopped or time.monotonic()
 
     @property
     def threads(self) -> int:
@@ -178,7 +185,7 @@ class FortioRun:
             if time.monotonic() > deadline:
                 raise FaultFailed(
                     "never_started",
-                    f"fortio did not begin its measured phase in time{self._unanswered()}; it said: {self._err.words()}",
+                    f"fortio did not begin its measured phase in time{self._unanswered()}; it said: {self._err.words()}. {ASK_DOCTOR}",
                 )
 
     def _await_answer(self, stop: threading.Event) -> None:
@@ -194,8 +201,11 @@ class FortioRun:
     def _last_until(self, stop: threading.Event, end: float) -> None:
         while (left := end - time.monotonic()) > 0 and not stop.wait(min(left, 0.05)):
             if self._out.closed.is_set():
-                status = self._process.wait(2)
-                raise FaultFailed("died", f"fortio ended while it was needed ({_status(status)}): {self._err.words()}")
+                raise FaultFailed(
+                    "died",
+                    f"fortio ended while it was needed ({self._status()}): {self._err.words()}. Was it killed from outside, "
+                    f"or short of memory? {ASK_DOCTOR}",
+                )
 
     def _end(self, grace_s: float) -> Mapping[str, Any]:
         self._process.interrupt()
@@ -208,17 +218,26 @@ class FortioRun:
         try:
             status = self._process.wait(max(1.0, grace_s))
         except TimeoutError:
-            raise FaultFailed("ignored_interrupt", "fortio closed its output but did not end; it was killed") from None
+            raise FaultFailed(
+                "ignored_interrupt", f"fortio closed its output but did not end; it was killed. {ASK_DOCTOR}"
+            ) from None
         if status != 0:
-            raise FaultFailed("exit", f"fortio ended with {_status(status)} instead of a report: {self._err.words()}")
+            raise FaultFailed(
+                "exit", f"fortio ended with {_words(status)} instead of a report: {self._err.words()}. {ASK_DOCTOR}"
+            )
         return read_report(self._out.tail)
 
     def _early_exit(self) -> FaultFailed:
-        status = self._process.wait(2)
         return FaultFailed(
             "exit_before_start",
-            f"fortio ended before it had sent a measured request ({_status(status)}): {self._err.words()}",
+            f"fortio ended before it had sent a measured request ({self._status()}): {self._err.words()}. {ASK_DOCTOR}",
         )
+
+    def _status(self) -> str:
+        try:
+            return _words(self._process.wait(2))
+        except TimeoutError:
+            return "it closed its output, but is still running"
 
     def _unanswered(self) -> str:
         why = f" ({self._err.transport_error})" if self._err.transport_error else ""
@@ -239,16 +258,16 @@ def read_report(raw: bytes) -> Mapping[str, Any]:
     """
     text = raw.decode(errors="replace").strip()
     if not text:
-        raise FaultFailed("no_json", "fortio ended without its JSON report")
+        raise FaultFailed("no_json", f"fortio ended without its JSON report. {ASK_DOCTOR}")
     try:
         report: dict[str, Any] = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         cut = text.startswith("{") and not text.endswith("}")
         kind, what = ("truncated_json", "is cut off") if cut else ("bad_json", "cannot be read")
-        raise FaultFailed(kind, f"fortio's JSON report {what} ({len(text)} characters): {clean(str(error), 200)}") from None
+        raise FaultFailed(kind, f"fortio's JSON report {what}: {clean(str(error), 200)}. {ASK_DOCTOR}") from None
     histogram = report.get("DurationHistogram") if isinstance(report, dict) else None
     if not isinstance(histogram, dict) or not isinstance(histogram.get("Count"), int) or "RunType" not in report:
-        raise FaultFailed("foreign_json", "what was printed is JSON, but no report of fortio's; is this binary fortio?")
+        raise FaultFailed("foreign_json", f"what was printed is JSON, but no report of fortio's. {ASK_DOCTOR}")
     if report.get("error"):
         raise FaultFailed("aborted", f"fortio gave up: {clean(str(report.get('message')), 200)}")
     return report
@@ -261,7 +280,7 @@ def _unquoted(literal: bytes) -> str:
         return clean(literal.decode(errors="replace"), 200)
 
 
-def _status(code: int) -> str:
+def _words(code: int) -> str:
     if code < 0:
         names = {member.value: member.name for member in signal.Signals}
         return f"killed by {names.get(-code, f'signal {-code}')}"

@@ -30,11 +30,12 @@ _NEVER_ABSORBED = frozenset({Verdict.inconclusive, Verdict.error})
 class Attempt:
     """One attempt at one test: what its marks say, what runs for it, and what came of it.
 
-    A rerun is a new attempt. ``told`` is how many outcomes a report already carries.
+    A rerun is a new attempt. ``started`` counts its disruptions, ``told`` is what a report already carries.
     """
 
     marked: Marked
     origin: float
+    started: int = 0
     run: Run | None = None
     injector: ChaosInjector | None = None
     outcomes: list[ChaosOutcome] = field(default_factory=list)
@@ -121,11 +122,11 @@ class Lifecycle:
         return attempt
 
     def _begin(self, item: pytest.Item, attempt: Attempt) -> None:
-        attempt.run = self.new_run(item, attempt.marked.specs, attempt.marked.wait, attempt.origin)
+        attempt.run = self._new_run(item, attempt, attempt.marked.specs, attempt.marked.wait)
         attempt.run.prepare()
         attempt.run.begin()
 
-    def new_run(self, item: pytest.Item, specs: Sequence[ChaosSpec], wait: Wait, origin: float) -> Run:
+    def _new_run(self, item: pytest.Item, attempt: Attempt, specs: Sequence[ChaosSpec], wait: Wait) -> Run:
         """Fill the specs for ``item`` and make a run of them.
 
         Raises:
@@ -135,13 +136,16 @@ class Lifecycle:
         variables = variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
         run = Run(
             [fill_spec(spec, variables) for spec in specs],
+            authored=specs,
+            first_ordinal=attempt.started + 1,
             wait=wait,
             task_id=item.nodeid,
             settings=self._settings,
             guard=self._guard,
             checks=self._checks(item, request, [spec.verify for spec in specs]),
-            origin=origin,
+            origin=attempt.origin,
         )
+        attempt.started += len(specs)
         return run
 
     def _checks(
@@ -225,7 +229,7 @@ class Lifecycle:
         item: pytest.Item = request.node
         attempt = self._attempt(item)
         injector = attempt.injector = ChaosInjector(
-            lambda specs, wait: self.new_run(item, specs, wait, attempt.origin), self._settings
+            lambda specs, wait: self._new_run(item, attempt, specs, wait), self._settings
         )
         yield injector
         injector.close(Body.not_run)

@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_chaos.settings import HARD_MAX_CONCURRENCY, HARD_MAX_DURATION_S, HARD_MAX_QPS, Caps, Settings
+from pytest_chaos.settings import (
+    DEFAULT_MODEL,
+    HARD_MAX_CONCURRENCY,
+    HARD_MAX_DURATION_S,
+    HARD_MAX_QPS,
+    Caps,
+    Settings,
+)
 
 GROUP = "chaos engineering (pytest-chaos)"
 
@@ -105,11 +112,31 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="agent",
-        read=_one_of("planned"),
+        read=_one_of("planned", "gemini", "record", "replay"),
         default="planned",
         metavar="AGENT",
-        help="Who plans the load; 'planned' does what the spec says",
+        help="Who plans the load: 'planned' does what the spec says, 'gemini' asks a model, 'record' also writes down "
+        "what it decided, 'replay' does that again without the model",
     ),
+    Option(name="model", default=DEFAULT_MODEL, metavar="NAME", help="The model that gemini and record ask"),
+    Option(name="api_version", metavar="VERSION", help="The version of the Gemini API, instead of the SDK's default"),
+    Option(
+        name="model_timeout",
+        read=_number(0.1, 600, float),
+        kind="float",
+        default=30.0,
+        metavar="SECONDS",
+        help="How long one request to the model may take",
+    ),
+    Option(
+        name="max_tokens",
+        read=_number(1, 10_000_000, int),
+        kind="int",
+        default=50_000,
+        metavar="COUNT",
+        help="Tokens that a model may use for one disruption",
+    ),
+    Option(name="plan_dir", metavar="DIR", help="Where record writes its plans, and replay reads them"),
     Option(name="fortio", metavar="PATH", help="The fortio to run, instead of the one that is bundled"),
     Option(
         name="start_timeout",
@@ -199,9 +226,16 @@ def read_settings(config: pytest.Config) -> Settings:
         pytest.UsageError: a value does not fit; the message says where it stands and what is allowed.
     """
     value = {option.name: _merged(config, option) for option in OPTIONS}
+    if value["agent"] in {"record", "replay"} and value["plan_dir"] is None:
+        raise pytest.UsageError(f"--chaos-agent {value['agent']} needs --chaos-plan-dir DIR (ini chaos_plan_dir)")
     return Settings(
         disable=value["disable"],
         agent=value["agent"],
+        model=value["model"],
+        api_version=value["api_version"],
+        model_timeout_s=value["model_timeout"],
+        max_tokens=value["max_tokens"],
+        plan_dir=value["plan_dir"] and str(config.rootpath / value["plan_dir"]),
         fortio=value["fortio"],
         start_timeout_s=value["start_timeout"],
         stop_timeout_s=value["stop_timeout"],
