@@ -1,0 +1,69 @@
+# Everything installs by itself into .venv; the second time nothing is to be done.
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+endif
+
+# By `python -m`, not by script: a script holds the path of the folder that it was installed in.
+RUN := .venv/bin/python -m
+PINS := pyproject.toml hatch_build.py $(wildcard fortio-build/*.py) fortio-build/go.mod fortio-build/go.sum
+JUNIT := chaos-demo.xml
+
+.PHONY: help demo test lint types contracts lowest bench clean
+
+help:
+	@echo 'make demo       tests of a small shop under load, and what a report looks like'
+	@echo 'make test       the whole test suite; ARGS="-k xdist" and the like go to pytest'
+	@echo 'make lint       ruff: style and format'
+	@echo 'make types      mypy --strict'
+	@echo 'make contracts  import-linter: which room may know which'
+	@echo 'make lowest     the test suite with the lowest versions that pyproject.toml allows'
+	@echo 'make bench      the figures that this project keeps, measured'
+	@echo 'make clean      remove all that the above have made'
+
+demo: .venv/made
+	@$(RUN) pytest examples --junitxml=$(JUNIT); status=$$?; \
+	echo; echo 'JUnit XML, with the chaos of each test: $(JUNIT)'; exit $$status
+
+test: .venv/made
+	$(RUN) pytest -n 2 $(ARGS)
+
+lint: .venv/made
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types: .venv/made
+	$(RUN) mypy
+	for folder in examples benchmarks; do (cd $$folder && ../$(RUN) mypy --config-file ../pyproject.toml .) || exit; done
+
+contracts: .venv/made
+	.venv/bin/lint-imports
+
+# How the package is built does not depend on what it runs with.
+lowest: .venv-lowest/made
+	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/packaging $(ARGS)
+
+bench: .venv/made
+	$(RUN) benchmarks
+
+clean:
+	rm -rf .venv .venv-lowest pytest_chaos/fortio/bin build dist $(JUNIT)
+	rm -rf .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/made: $(PINS)
+	$(call install,.venv,--group dev)
+
+.venv-lowest/made: $(PINS) tests/lowest.txt
+	$(call install,.venv-lowest,--group test --constraint tests/lowest.txt)
+
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo 'pytest-chaos needs Python >= 3.11. Name one: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	@echo 'Setting up $(1): about a minute the first time, most of it for compiling fortio'
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable . $(2)
+	@touch $@
+endef
