@@ -52,6 +52,7 @@ class Shop:
         delay_s: seconds that each answer takes.
         status: the status of each answer.
         hang: hold requests without ever answering.
+        hangs_after: hold every request after this many.
         dies_after: become ``dead`` while it serves this request, counted from the first.
         hits: every request, in the order of arrival.
     """
@@ -61,6 +62,7 @@ class Shop:
         self.status = 200
         self.hang = False
         self.dies_after: int | None = None
+        self.hangs_after: int | None = None
         self.hits: list[Hit] = []
         self.dead = threading.Event()
         self._arrived = threading.Condition()
@@ -148,7 +150,7 @@ class Shop:
         if self.dies_after is not None and arrived >= self.dies_after:
             self.die()
             return False
-        if self.hang:
+        if self.hang or (self.hangs_after is not None and arrived > self.hangs_after):
             self.dead.wait()
             return False
         if self.delay_s:
