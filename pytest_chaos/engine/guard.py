@@ -18,6 +18,7 @@ IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]
 
+LOOPBACK: Final = "loopback, allowed"
 _FIX: Final = "name it in ini chaos_allowed_targets (hosts, globs or networks, one a line) if it may be disrupted"
 
 
@@ -93,6 +94,20 @@ class Guard:
         elif not (_is_localhost(host) or self._named(host) or self._networks):
             raise TargetRefused(f"{url}: {host!r} is neither localhost nor allowed; {_FIX}")
         return host, port
+
+    def forecast(self, url: str) -> str:
+        """Return in words what ``allow`` will say of ``url``, as far as that is known without resolving.
+
+        Raises:
+            TargetRefused: it is certainly outside.
+        """
+        host, _ = self.check(url)
+        literal = _literal(host)
+        if _is_localhost(host) or (literal is not None and _unmapped(literal).is_loopback):
+            return LOOPBACK
+        if literal is not None or self._named(host):
+            return "allowed by chaos_allowed_targets"
+        return f"depends on what {host} resolves to"
 
     def _named(self, host: str) -> bool:
         return any(fnmatch.fnmatchcase(host.rstrip("."), name) for name in self._names)

@@ -17,7 +17,7 @@ from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
 from pytest_chaos.plugin.injector import ChaosInjector, refused
 from pytest_chaos.plugin.marks import Marked, chaos_marks, read_marks
-from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of
+from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
 from pytest_chaos.plugin.reporting import Reporting
 from pytest_chaos.plugin.variables import fill_spec, variables_of
 from pytest_chaos.settings import Settings
@@ -186,17 +186,23 @@ class Lifecycle:
         try:
             result = yield
         except BaseException as error:
-            self._judge(item, attempt, body_of(error))
-            if isinstance(error, INTERRUPTS):
-                self._reporting.keep(item.nodeid, attempt.outcomes)
-            if not isinstance(error, NotHeld) and (note := text.note(self._marked_outcomes(attempt))):
-                error.add_note(note)
+            self._body_raised(item, attempt, error)
             raise
+        if (kept := kept_error(item)) is not None:
+            self._body_raised(item, attempt, kept)
+            return result
         self._judge(item, attempt, Body.failed if attempt.failed_inside else Body.passed)
         bad = [one for one in self._checked_outcomes(attempt) if one.verdict.fails]
         if bad and not attempt.failed_inside:
             pytest.fail(text.failure(bad, "the body passed, but"), pytrace=False)
         return result
+
+    def _body_raised(self, item: pytest.Item, attempt: Attempt, error: BaseException) -> None:
+        self._judge(item, attempt, body_of(error))
+        if isinstance(error, INTERRUPTS):
+            self._reporting.keep(item.nodeid, attempt.outcomes)
+        if not isinstance(error, NotHeld) and (note := text.note(self._marked_outcomes(attempt))):
+            error.add_note(note)
 
     def _judge(self, item: pytest.Item, attempt: Attempt, body: Body) -> None:
         attempt.body_open = False
@@ -247,8 +253,8 @@ class Lifecycle:
             return report
         if call.when == "teardown":
             del item.stash[_ATTEMPT]  # items live as long as the session; what was measured need not
-        if attempt.body_open and call.when == "call" and report.failed:
-            attempt.failed_inside = True  # the report of a subtest, made while the body goes on
+        if attempt.body_open and call.when == "call":  # the report of a subtest, made while the body goes on
+            attempt.failed_inside |= call.excinfo is not None and body_of(call.excinfo.value) is Body.failed
             return report
         if call.when == "setup" and attempt.marked.plain:
             report.chaos_plain = True  # type: ignore[attr-defined]  # reports take any attribute across processes
