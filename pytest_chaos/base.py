@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading  # noqa: TC003 - part of a public signature that documentation tools evaluate
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any

@@ -47,7 +47,8 @@ class Process(Protocol):
 class Spawn(Protocol):
     """Start a process in a session of its own, with a minimal environment plus ``env``."""
 
-    def __call__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process: ...
+    def __call__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
+        """Return the running process. Raises ``OSError`` if it cannot be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,13 @@ class ActiveEvent(threading.Event):
 
 
 def _no_spawn(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Process:
-    raise ChaosError(f"this context cannot start processes ({argv[0] if argv else 'nothing'}); run the spec in a test")
+    del env
+    name = argv[0] if argv else "nothing"
+    raise ChaosError(f"this context cannot start processes ({name}); run the spec in a test")
 
 
 def _no_allow(url: str) -> Address:
-    raise ChaosError("this context has no guard, so no target is allowed; run the spec in a test")
+    raise ChaosError(f"this context has no guard, so {url} is not allowed; run the spec in a test")
 
 
 @dataclass(slots=True)

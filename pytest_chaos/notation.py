@@ -12,7 +12,8 @@ from pytest_chaos.placeholders import PLACEHOLDER
 # `(?![\s\S])` ends a pattern in every dialect; `$` would let a trailing line feed pass in some.
 _END: Final = r"(?![\s\S])"
 _DURATION: Final = (
-    r"(?=[0-9.hms]*[1-9])(?:([0-9]{1,3})h)?(?:([0-9]{1,4})m(?!s))?(?:([0-9]{1,5}(?:\.[0-9]{1,3})?)s)?(?:([0-9]{1,7})ms)?" + _END
+    r"(?=[0-9.hms]*[1-9])(?:([0-9]{1,3})h)?(?:([0-9]{1,4})m(?!s))?(?:([0-9]{1,5}(?:\.[0-9]{1,3})?)s)?(?:([0-9]{1,7})ms)?"
+    + _END
 )
 _PORT: Final = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9][0-9]|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _URL: Final = (
@@ -71,5 +72,7 @@ Duration = Annotated[
 ]
 """A duration as text; a placeholder may stand for the whole of it."""
 
-Url = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": f"^(?:{_URL}|{_HOLE})"})]
+Url = Annotated[
+    str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": f"^(?:{_URL}|{_HOLE})"})
+]
 """An absolute http or https URL without user information or fragment; with placeholders it is checked once filled."""

@@ -43,9 +43,7 @@ class Tagged(Generic[M]):
     def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self._resolve,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                _dump, info_arg=True
-            ),
+            serialization=core_schema.plain_serializer_function_ser_schema(_dump, info_arg=True),
         )
 
     def _resolve(self, value: Any) -> M:
@@ -54,7 +52,9 @@ class Tagged(Generic[M]):
         kind = self.registry.kind
         if not isinstance(value, Mapping):
             raise PydanticCustomError(
-                "not_a_mapping", "{kind} must be a mapping, not {got}", {"kind": kind, "got": type(value).__name__}
+                "not_a_mapping",
+                "{kind} must be a mapping, not {got}",
+                {"kind": kind, "got": type(value).__name__},
             )
         registered = ", ".join(self.registry.keys())
         if "type" not in value:
@@ -70,7 +70,9 @@ class Tagged(Generic[M]):
             raise PydanticCustomError("unknown_type", "{message}", {"message": str(error)}) from None
         return cls.model_validate(dict(value))
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         refs = {tag: handler(cls.__pydantic_core_schema__) for tag, cls in self.registry.items()}
         for ref in refs.values():  # the tag selects the class, so it must be there although it has a default
             definition = handler.resolve_ref_schema(ref)

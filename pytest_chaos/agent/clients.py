@@ -11,7 +11,9 @@ from pytest_chaos.agent.record import PlanFile
 from pytest_chaos.settings import Settings
 
 
-def client_for(settings: Settings, as_written: Sequence[tuple[str, Mapping[str, Any]]], plan: PlanFile | None) -> Client:
+def client_for(
+    settings: Settings, as_written: Sequence[tuple[str, Mapping[str, Any]]], plan: PlanFile | None
+) -> Client:
     """Return the client: one that makes the calls ``as_written``, one that replays ``plan``, or a model.
 
     Raises:
@@ -23,4 +25,6 @@ def client_for(settings: Settings, as_written: Sequence[tuple[str, Mapping[str, 
         return PlannedClient(plan.read(), name="replay", model=settings.model)
     from pytest_chaos.agent.gemini import GeminiClient  # noqa: PLC0415 - only who asks for it may pay for it
 
-    return GeminiClient(model=settings.model, api_version=settings.api_version, timeout_s=settings.model_timeout_s)
+    return GeminiClient(
+        model=settings.model, api_version=settings.api_version, timeout_s=settings.model_timeout_s
+    )

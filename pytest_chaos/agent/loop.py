@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +16,13 @@ from pytest_chaos.errors import ToolRefused
 from pytest_chaos.scrub import clean, clean_json
 
 MAX_TURNS = 8
-MAX_CALLS_IN_A_REPLY = 32
+MAX_RECORDED = 32
 MAX_MODEL_TEXT = 2_000
 
 
 @dataclass(slots=True)
 class LoopReport:
-    """What happened in a loop: why it ended, the client's last words, and every call with its fate."""
+    """What happened in a loop: why it ended, the client's last words, and the first calls with their fate."""
 
     client: str
     model: str | None
@@ -29,6 +30,7 @@ class LoopReport:
     text: str = ""
     turns: int = 0
     tokens: int = 0
+    calls_total: int = 0
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -37,6 +39,7 @@ class LoopReport:
             "client": self.client,
             "model": self.model,
             "turns": self.turns,
+            "calls_total": self.calls_total,
             "calls": self.calls,
             "tokens": self.tokens,
             "stop": self.stop.value,
@@ -58,8 +61,8 @@ def run_tool_loop(
     """Let ``client`` use ``tools`` until it is done, or one of the limits is reached.
 
     Every call gets exactly one result, refused ones too; only accepted ones count against a tool's
-    budget. ``deadline`` is a moment on the monotonic clock; it and ``cancelled`` are looked at between
-    turns and before each call.
+    budget. ``deadline`` is a moment on the monotonic clock; it and ``cancelled`` are looked at before
+    each call, and all the time that an answer is awaited.
 
     Raises:
         ModelError: the client could not answer.
@@ -67,7 +70,6 @@ def run_tool_loop(
     report = LoopReport(client=client.name, model=client.model)
     known = {tool.name: tool for tool in tools}
     used: Counter[str] = Counter()
-    conversation = client.start(system, tools)
     message: str | Sequence[ToolResult] = goal
 
     def over() -> Stop | None:
@@ -75,27 +77,29 @@ def run_tool_loop(
             return Stop.cancelled
         return Stop.deadline if deadline is not None and time.monotonic() >= deadline else None
 
-    while report.turns < max_turns:
-        if stop := over():
-            report.stop = stop
-            return report
-        reply = conversation.send(message)
-        report.turns += 1
-        report.tokens += reply.tokens
-        report.text = clean(reply.text, MAX_MODEL_TEXT) or report.text
-        if reply.blocked is not None:
-            report.stop = Stop.blocked
-            report.text = clean(reply.blocked, MAX_MODEL_TEXT)
-            return report
-        if not reply.calls:
-            report.stop = Stop.done
-            return report
-        if max_tokens is not None and report.tokens > max_tokens:
-            report.stop = Stop.blocked
-            report.text = f"stopped by the budget of {max_tokens} tokens, after {report.tokens}"
-            return report
-        message = [_carry_out(call, known, used, over) for call in reply.calls]
-        report.calls.extend(_record(result) for result in message)
+    with closing(client.start(system, tools)) as conversation:
+        while report.turns < max_turns:
+            reply = None if over() else conversation.send(message, over)
+            if reply is None:
+                report.stop = over() or Stop.cancelled
+                return report
+            report.turns += 1
+            report.tokens += reply.tokens
+            report.text = clean(reply.text, MAX_MODEL_TEXT) or report.text
+            if reply.blocked is not None:
+                report.stop = Stop.blocked
+                report.text = clean(reply.blocked, MAX_MODEL_TEXT)
+                return report
+            if not reply.calls:
+                report.stop = Stop.done
+                return report
+            if max_tokens is not None and report.tokens > max_tokens:
+                report.stop = Stop.blocked
+                report.text = f"stopped by the budget of {max_tokens} tokens, after {report.tokens}"
+                return report
+            message = [_carry_out(call, known, used, over) for call in reply.calls]
+            report.calls_total += len(message)
+            report.calls.extend(_record(result) for result in message[: MAX_RECORDED - len(report.calls)])
     return report
 
 
@@ -117,7 +121,9 @@ def _carry_out(
     try:
         args = tool.args.model_validate(dict(call.args))
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False))
+        wrong = (
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)
+        )
         return refuse(clean("; ".join(wrong), 500))
     if stop := over():
         return refuse(f"not run: {stop.value}")
@@ -130,5 +136,7 @@ def _carry_out(
 
 
 def _record(result: ToolResult) -> dict[str, Any]:
-    fate = {"refused": result.error} if result.error else {"accepted": True, "output": clean_json(result.output)}
+    fate = (
+        {"refused": result.error} if result.error else {"accepted": True, "output": clean_json(result.output)}
+    )
     return {"tool": clean(str(result.call.name), 100), "args": clean_json(result.call.args), **fate}

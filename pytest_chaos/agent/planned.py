@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_chaos.agent.protocol import Reply, Tool, ToolCall, ToolResult
@@ -12,7 +12,11 @@ class PlannedClient:
     """Make the given calls one after another, then end. An ordinary client of the loop."""
 
     def __init__(
-        self, calls: Sequence[tuple[str, Mapping[str, Any]]], *, name: str = "planned", model: str | None = None
+        self,
+        calls: Sequence[tuple[str, Mapping[str, Any]]],
+        *,
+        name: str = "planned",
+        model: str | None = None,
     ) -> None:
         self.name = name
         self.model = model
@@ -28,8 +32,11 @@ class _Plan:
     def __init__(self, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         self._left = [ToolCall(name, dict(args), id=f"plan-{n}") for n, (name, args) in enumerate(calls, 1)]
 
-    def send(self, message: str | Sequence[ToolResult]) -> Reply:
-        del message
+    def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply:
+        del message, over
         if self._left:
             return Reply(calls=(self._left.pop(0),))
         return Reply(text="The plan was carried out as written.")
+
+    def close(self) -> None:
+        self._left.clear()

@@ -55,8 +55,14 @@ class Reply:
 class Conversation(Protocol):
     """One conversation. It owns the provider's history; the loop never sees it."""
 
-    def send(self, message: str | Sequence[ToolResult]) -> Reply:
-        """Send the goal, or one result for each call of the last reply. Raises ``ModelError``."""
+    def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
+        """Send the goal, or one result for each call of the last reply, in their order.
+
+        Returns None soon after ``over()`` has become true, answer or not. Raises ``ModelError``.
+        """
+
+    def close(self) -> None:
+        """End it, without waiting for an answer that is still on its way."""
 
 
 class Client(Protocol):

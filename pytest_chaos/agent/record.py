@@ -30,7 +30,9 @@ class PlanKey:
     @classmethod
     def of(cls, *, spec: Mapping[str, Any], prompt: str, model: str, tools: Sequence[Tool]) -> PlanKey:
         """Hash the unfilled spec, the prompt, the model and the schemas of the tools."""
-        schemas = [[tool.name, tool.description, tool.max_calls, tool.args.model_json_schema()] for tool in tools]
+        schemas = [
+            [tool.name, tool.description, tool.max_calls, tool.args.model_json_schema()] for tool in tools
+        ]
         return cls(spec=_hash(spec), prompt=_hash(prompt), model=model, tools=_hash(schemas))
 
 
@@ -61,7 +63,12 @@ class PlanFile:
             for call in report.calls
             if call.get("accepted")
         ]
-        document = {"schema_version": SCHEMA_VERSION, "test": self.test, "key": asdict(self.key), "calls": calls}
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "test": self.test,
+            "key": asdict(self.key),
+            "calls": calls,
+        }
         draft = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -76,7 +83,9 @@ class PlanFile:
         Raises:
             ModelError: there is no such file, or it was recorded for something else; says how to record it.
         """
-        again = f"record it again: pytest --chaos-agent record --chaos-plan-dir {self.directory} {self.test!r}"
+        again = (
+            f"record it again: pytest --chaos-agent record --chaos-plan-dir {self.directory} {self.test!r}"
+        )
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -85,12 +94,16 @@ class PlanFile:
             raise ModelError(f"the plan {self.path} cannot be read: {error}; {again}") from None
         try:
             version, recorded, calls = document["schema_version"], document["key"], document["calls"]
-            wanted: list[tuple[str, Mapping[str, Any]]] = [(str(call["tool"]), dict(call["args"])) for call in calls]
+            wanted: list[tuple[str, Mapping[str, Any]]] = [
+                (str(call["tool"]), dict(call["args"])) for call in calls
+            ]
             changed = [part for part, value in asdict(self.key).items() if recorded[part] != value]
         except (KeyError, TypeError, ValueError):
             raise ModelError(f"{self.path} is no recorded plan; {again}") from None
         if version != SCHEMA_VERSION:
-            raise ModelError(f"the plan {self.path} has schema_version {version}, not {SCHEMA_VERSION}; {again}")
+            raise ModelError(
+                f"the plan {self.path} has schema_version {version}, not {SCHEMA_VERSION}; {again}"
+            )
         if changed:
             raise ModelError(f"the plan {self.path} is stale: {', '.join(changed)} changed; {again}")
         return wanted

@@ -21,12 +21,16 @@ def find_check(name: str, checks: Mapping[str, Check]) -> Check:
     """
     if name not in checks:
         known = ", ".join(map(repr, checks)) or "none"
-        raise SpecError(f"verify: no check is called {name!r}; chaos_verifiers has: {known}{did_you_mean(name, checks)}")
+        raise SpecError(
+            f"verify: no check is called {name!r}; chaos_verifiers has: {known}{did_you_mean(name, checks)}"
+        )
     check = checks[name]
     if not callable(check):
         raise SpecError(f"verify: the check {name!r} is {type(check).__name__}, not a function")
     if inspect.iscoroutinefunction(check) or inspect.isasyncgenfunction(check):
-        raise SpecError(f"verify: the check {name!r} is a coroutine function; a check must be a plain function")
+        raise SpecError(
+            f"verify: the check {name!r} is a coroutine function; a check must be a plain function"
+        )
     if _arity(check) is None:
         raise SpecError(f"verify: the check {name!r} must take nothing, or the disruption alone")
     return check

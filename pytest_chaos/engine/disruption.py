@@ -105,7 +105,9 @@ class Disruption:
 
     def start(self) -> None:
         """Start the thread; the trigger's clock starts now."""
-        self._thread = threading.Thread(target=self._run, name=f"pytest-chaos-{self.spec.name[:40]}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"pytest-chaos-{self.spec.name[:40]}", daemon=True
+        )
         self._note("planned")
         self._thread.start()
 
@@ -131,7 +133,9 @@ class Disruption:
         if self._thread is not None:
             self._thread.join(0.5)
 
-    def conclude(self, body: Body, window: Span | None, *, ask: Asked | None = None, instead: str = "") -> ChaosOutcome:
+    def conclude(
+        self, body: Body, window: Span | None, *, ask: Asked | None = None, instead: str = ""
+    ) -> ChaosOutcome:
         """Judge it. ``ask`` asks the named check; ``instead`` is a reason not to judge it at all."""
         window = window or (self._origin, self._origin)
         inside = intersect([window], self.active.spans())
@@ -167,7 +171,9 @@ class Disruption:
             window=Window(
                 seconds=length,
                 requests=measured.requests if measured else None,
-                delivered_qps=measured.delivered / measured.seconds if measured and measured.seconds else None,
+                delivered_qps=measured.delivered / measured.seconds
+                if measured and measured.seconds
+                else None,
                 errors=measured.errors if measured else None,
             ),
             timeline=self.timeline(),
@@ -180,7 +186,10 @@ class Disruption:
         if spans := self.active.spans():
             moments["active"] = spans[0][0]
             moments["last_effect"] = spans[-1][1]
-        return {name: round(at - self._origin, 6) for name, at in sorted(moments.items(), key=lambda item: item[1])}
+        return {
+            name: round(at - self._origin, 6)
+            for name, at in sorted(moments.items(), key=lambda item: item[1])
+        }
 
     def mark(self, moment: str, at: float) -> None:
         """Put a moment of the test itself on the timeline."""
@@ -195,11 +204,13 @@ class Disruption:
             self._note("fired")
             result = action.inject(self.ctx, self.active)
             if not isinstance(result, ChaosResult):
-                raise TypeError(f"inject() of {action.type!r} returned {type(result).__name__}, not a ChaosResult")
+                raise TypeError(
+                    f"inject() of {action.type!r} returned {type(result).__name__}, not a ChaosResult"
+                )
             self.result = result
         except Cancelled as cancelled:
             self._cancelled = str(cancelled)
-        except BaseException as error:  # noqa: BLE001 - foreign code in our thread: everything it raises is its failure
+        except BaseException as error:
             log.debug("fault %r raised", action.type, exc_info=True)
             self.result = ChaosResult(
                 success=False, injected_fault=action.type, error=f"{type(error).__name__}: {error}"
@@ -215,7 +226,9 @@ class Disruption:
         with self._changed:
             self._changed.wait_for(lambda: done() or self.finished.is_set() or "fired" in self._moments)
             fired = self._moments.get("fired", time.monotonic())
-            self._changed.wait_for(lambda: done() or self.finished.is_set(), fired + timeout_s - time.monotonic())
+            self._changed.wait_for(
+                lambda: done() or self.finished.is_set(), fired + timeout_s - time.monotonic()
+            )
         return done()
 
     def _announce(self) -> None:
@@ -245,10 +258,13 @@ class Disruption:
             )
         if not self.was_active:
             if self.result is not None:
-                return "the fault ended without ever having been active: it never set chaos_active_event"
+                return (
+                    "the fault never was active: inject() returned without having set chaos_active_event; "
+                    "set it once the harm is under way"
+                )
             return (
-                f"the fault was fired {max(0.0, window[1] - self._moments['fired']):.3f} s before the end, but was not "
-                f"active by then ({self._cancelled or 'it is still starting'}); let the body last longer"
+                f"it was never active: the fault was fired only {max(0.0, window[1] - self._moments['fired']):.3f} s before the "
+                f"end ({self._cancelled or 'it was still starting'}); let the body last longer, or fire earlier"
             )
         spans = self.active.spans()
         return (
@@ -264,7 +280,9 @@ class Disruption:
             return replace(facts, machinery=str(error)), VerifyReport(name=name, tries=1)
         self._note("verified")
         held = failure is None
-        report = VerifyReport(name=name, phases={"after": held}, tries=1, failures=[] if held else [failure or ""])
+        report = VerifyReport(
+            name=name, phases={"after": held}, tries=1, failures=[] if held else [failure or ""]
+        )
         return replace(facts, check_failure=failure), report
 
 

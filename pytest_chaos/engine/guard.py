@@ -19,7 +19,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]
 
 LOOPBACK: Final = "loopback, allowed"
-_FIX: Final = "name it in ini chaos_allowed_targets (hosts, globs or networks, one a line) if it may be disrupted"
+_FIX: Final = (
+    "name it in ini chaos_allowed_targets (hosts, globs or networks, one a line) if it may be disrupted"
+)
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -59,7 +61,9 @@ class Guard:
         try:
             addresses = [ipaddress.ip_address(ip.partition("%")[0]) for ip in self.resolver(host, port)]
         except (OSError, ValueError, UnicodeError) as error:
-            raise TargetRefused(f"the host {host!r} of {url} cannot be resolved: {error}; check its spelling") from None
+            raise TargetRefused(
+                f"the host {host!r} of {url} cannot be resolved: {error}; check its spelling"
+            ) from None
         if not addresses:
             raise TargetRefused(f"the host {host!r} of {url} has no address")
         trusted = self._named(host)
@@ -90,7 +94,9 @@ class Guard:
             if not self._inside(literal):
                 raise TargetRefused(f"{url}: {literal} is outside (only loopback is inside); {_FIX}")
         elif _looks_numeric(host):
-            raise TargetRefused(f"{url}: {host!r} is an unusual spelling of an address; write it as plain IPv4 or IPv6")
+            raise TargetRefused(
+                f"{url}: {host!r} is an unusual spelling of an address; write it as plain IPv4 or IPv6"
+            )
         elif not (_is_localhost(host) or self._named(host) or self._networks):
             raise TargetRefused(f"{url}: {host!r} is neither localhost nor allowed; {_FIX}")
         return host, port

@@ -85,7 +85,11 @@ def plan_disruption(
         summary=plan.summary,
         argv=list(plan.argv),
         agent=settings.agent if settings.agent == "planned" else f"{settings.agent} ({settings.model})",
-        caps={"max_qps": caps.max_qps, "max_duration_s": caps.max_duration_s, "max_concurrency": caps.max_concurrency},
+        caps={
+            "max_qps": caps.max_qps,
+            "max_duration_s": caps.max_duration_s,
+            "max_concurrency": caps.max_concurrency,
+        },
         targets=targets,
         max_requests=plan.max_requests,
         max_seconds=plan.max_seconds,

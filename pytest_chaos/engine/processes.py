@@ -21,7 +21,7 @@ class OwnedProcess:
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self._popen = subprocess.Popen(
+        self._popen = subprocess.Popen(  # noqa: S603 - a fault's own command line, built by code; no shell
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -42,7 +42,7 @@ class Run:
     called at any point, often and from finalizers: it stops everything and gives the outcomes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only: everything that a test hands over
         self,
         specs: Sequence[ChaosSpec],
         *,
@@ -110,8 +110,13 @@ class Run:
                 raise NotStarted(f"{disruption.spec.name!r} was not active")
         if self.wait is Wait.done:
             for disruption in self.disruptions:
-                longest = disruption.spec.action.plan(self._settings).max_seconds or self._settings.caps.max_duration_s
-                if not disruption.wait_finished(longest + self._settings.start_timeout_s + self._settings.stop_timeout_s):
+                longest = (
+                    disruption.spec.action.plan(self._settings).max_seconds
+                    or self._settings.caps.max_duration_s
+                )
+                if not disruption.wait_finished(
+                    longest + self._settings.start_timeout_s + self._settings.stop_timeout_s
+                ):
                     self._culprit = disruption
                     disruption.gave_up = "it was not over in time (wait='done')"
                     raise NotStarted(f"{disruption.spec.name!r} was not over")
@@ -177,7 +182,9 @@ class Run:
             return disruption.conclude(body, self._window(), ask=self._ask, instead=instead)
         except Exception as error:  # whatever breaks here is ours, and must never leave a test green
             log.exception("judging %r failed", disruption.spec.name)
-            return unrun(disruption.spec, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}")
+            return unrun(
+                disruption.spec, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
+            )
 
     def _ask(self, disruption: Disruption) -> str | None:
         name = disruption.spec.verify or ""

@@ -86,8 +86,12 @@ class LoadSession:
         settings = self._ctx.settings
         if settings.plan_dir is None:
             return None
-        key = PlanKey.of(spec=self._ctx.authored, prompt=f"{SYSTEM}\n{goal}", model=settings.model, tools=[tool])
-        return PlanFile(directory=Path(settings.plan_dir), test=self._ctx.task_id, ordinal=self._ctx.ordinal, key=key)
+        key = PlanKey.of(
+            spec=self._ctx.authored, prompt=f"{SYSTEM}\n{goal}", model=settings.model, tools=[tool]
+        )
+        return PlanFile(
+            directory=Path(settings.plan_dir), test=self._ctx.task_id, ordinal=self._ctx.ordinal, key=key
+        )
 
     def _max_qps(self) -> int:
         cap = self._ctx.settings.caps.max_qps
@@ -112,7 +116,10 @@ class LoadSession:
         if target.concurrency is not None:
             exact = Field(ge=target.concurrency, le=target.concurrency)
             connections = (Annotated[int, exact, Integral], target.concurrency)
-        rate: Any = (Annotated[int, Field(ge=1, le=self._max_qps(), description="Requests a second."), Integral], ...)
+        rate: Any = (
+            Annotated[int, Field(ge=1, le=self._max_qps(), description="Requests a second."), Integral],
+            ...,
+        )
         args: type[BaseModel] = create_model(
             "GenerateLoad", __config__=SPEC_CONFIG, qps=rate, duration_s=length, concurrency=connections
         )
@@ -148,7 +155,8 @@ class LoadSession:
                 stop=ctx.stop,
                 seconds=args.duration_s,
                 limit_s=left,
-                start_within_s=0.9 * settings.start_timeout_s,  # so that fortio's own words come before the engine gives up
+                start_within_s=0.9
+                * settings.start_timeout_s,  # so that fortio's own words come before the engine gives up
                 grace_s=max(1.0, min(self._fault.target.timeout_s + 2, settings.stop_timeout_s - 2)),
                 active=self._active,
             )
@@ -209,7 +217,9 @@ class LoadSession:
                 f"{pace:.3g} s to keep up: set `concurrency` to {math.ceil(target.qps * slow * 1.5)} or more"
             )
         if unanswered:
-            advice.append(f"{unanswered} of {len(self._log)} requests got no response: is the target still up?")
+            advice.append(
+                f"{unanswered} of {len(self._log)} requests got no response: is the target still up?"
+            )
         advice.append("ask for a lower `qps`, or accept less with `min_delivered`")
         return "; ".join(advice)
 
@@ -226,7 +236,10 @@ class LoadSession:
             warmup_requests=sum(run.threads for _, run in self._bursts),
             argv=masked(self._argv),
         )
-        details: dict[str, Any] = {**numbers.model_dump(mode="json"), "agent": agent.to_json() if agent else None}
+        details: dict[str, Any] = {
+            **numbers.model_dump(mode="json"),
+            "agent": agent.to_json() if agent else None,
+        }
         if shortfall:
             details["shortfall"] = shortfall
         if isinstance(self._failure, FaultFailed):

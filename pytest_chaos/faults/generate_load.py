@@ -47,7 +47,8 @@ class LoadTarget(BaseModel):
         int, Field(ge=1, le=HARD_MAX_QPS, description="Requests a second over all connections."), Integral
     ] = 100
     duration: Annotated[
-        Duration | None, Field(description="How long the load lasts; without it, until the body ends.", examples=["30s"])
+        Duration | None,
+        Field(description="How long the load lasts; without it, until the body ends.", examples=["30s"]),
     ] = None
     concurrency: Annotated[
         Annotated[int, Field(ge=1, le=HARD_MAX_CONCURRENCY), Integral] | None,
@@ -69,7 +70,8 @@ class LoadTarget(BaseModel):
     ] = Field(default_factory=dict)
     body: Annotated[str | None, Field(max_length=65_536, description="Request body.")] = None
     min_delivered: Annotated[
-        float, Field(ge=0, le=1, description="Share of the asked rate that must arrive for the load to count.")
+        float,
+        Field(ge=0, le=1, description="Share of the asked rate that must arrive for the load to count."),
     ] = 0.9
 
     @property
@@ -94,7 +96,11 @@ class GenerateLoadFault(Fault):
         Field(max_length=2000, description="What the load is for, in words, for an agent that asks a model."),
     ] = None
     bursts: Annotated[
-        int, Field(ge=1, le=10, description="How many loads an agent that asks a model may run, one after another."), Integral
+        int,
+        Field(
+            ge=1, le=10, description="How many loads an agent that asks a model may run, one after another."
+        ),
+        Integral,
     ] = 1
 
     def targets(self) -> list[str]:
@@ -121,10 +127,16 @@ class GenerateLoadFault(Fault):
             if asked is not None and asked > cap:
                 fix = f"ask for less, or raise {ini}" if ini else "ask for less"
                 raise TargetRefused(f"action.target.{name}: {asked:g} is above the cap of {cap:g}; {fix}")
-        limit = caps.max_duration_s if target.seconds is None else min(caps.max_duration_s, self.bursts * target.seconds)
+        limit = (
+            caps.max_duration_s
+            if target.seconds is None
+            else min(caps.max_duration_s, self.bursts * target.seconds)
+        )
         warnings = []
         if target.qps < 10:
-            warnings.append(f"at {target.qps} requests a second a body under {2 / target.qps:g} s may see none")
+            warnings.append(
+                f"at {target.qps} requests a second a body under {2 / target.qps:g} s may see none"
+            )
         length = "until the body ends" if target.duration is None else f"for {target.duration}"
         return Plan(
             summary=f"{target.qps} requests a second to {target.service_url} {length}",
@@ -173,6 +185,7 @@ class GenerateLoadFault(Fault):
         )
         run_limit_s = max(_RUN_LIMIT_S, 2 * settings.caps.max_duration_s)
         return load_argv(load, binary=binary, ip=ip, run_limit_s=run_limit_s)
+
 
 def _known_address(url: str) -> str:
     """Return the address in ``url`` as far as it is known without asking anybody."""

@@ -54,7 +54,9 @@ def figures(
     """Put together what ``log`` and the reports of all bursts hold; bursts that ended badly have no report."""
     p50, p90, p99, top = log.percentiles((0.5, 0.9, 0.99, 1.0))
     asked, delivered = (
-        (measured.due / measured.seconds, measured.delivered / measured.seconds) if measured.seconds else (0.0, 0.0)
+        (measured.due / measured.seconds, measured.delivered / measured.seconds)
+        if measured.seconds
+        else (0.0, 0.0)
     )
     return LoadFigures(
         asked_qps=round(asked, 3),

@@ -17,7 +17,9 @@ FIX = (
     "or name a fortio with --chaos-fortio PATH (ini chaos_fortio)"
 )
 
-ASK_DOCTOR = "`python -m pytest_chaos doctor` tells whether this fortio is sound; --chaos-fortio PATH names another"
+ASK_DOCTOR = (
+    "`python -m pytest_chaos doctor` tells whether this fortio is sound; --chaos-fortio PATH names another"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,17 @@ def locate(configured: str | None = None) -> Located:
     if configured is not None:
         path = Path(configured).expanduser().absolute()
         if not _runs(path):
-            raise FaultFailed("no_fortio", f"the configured fortio {configured!r} is not an executable file; {FIX}")
+            raise FaultFailed(
+                "no_fortio", f"the configured fortio {configured!r} is not an executable file; {FIX}"
+            )
         return Located(path, "configured")
     if _runs(BUNDLED):
         return Located(BUNDLED, "bundled")
     if found := shutil.which("fortio"):
         return Located(Path(found).absolute(), "PATH")
-    raise FaultFailed("no_fortio", f"no fortio: none is bundled with this installation and none is on PATH; {FIX}")
+    raise FaultFailed(
+        "no_fortio", f"no fortio: none is bundled with this installation and none is on PATH; {FIX}"
+    )
 
 
 def version_of(path: Path) -> str:
@@ -62,7 +68,9 @@ def version_of(path: Path) -> str:
         raise FaultFailed("not_fortio", f"{path} does not run: {error}; {FIX}") from None
     word = answer.stdout.strip()
     if answer.returncode != 0 or not re.fullmatch(r"v?\d+\.\d+\.\d+\S*|dev", word):
-        raise FaultFailed("not_fortio", f"{path} answered `version` with {word[:80]!r}, so it is no fortio; {FIX}")
+        raise FaultFailed(
+            "not_fortio", f"{path} answered `version` with {word[:80]!r}, so it is no fortio; {FIX}"
+        )
     return word
 
 

@@ -98,7 +98,9 @@ class FortioRun:
         try:
             self._process: Process = spawn(argv)
         except OSError as error:
-            raise FaultFailed("not_started", f"{argv[0]} could not be started: {error}. {ASK_DOCTOR}") from None
+            raise FaultFailed(
+                "not_started", f"{argv[0]} could not be started: {error}. {ASK_DOCTOR}"
+            ) from None
         self._log = log
         self._qps = qps
         self._stopped: float | None = None
@@ -185,7 +187,8 @@ class FortioRun:
             if time.monotonic() > deadline:
                 raise FaultFailed(
                     "never_started",
-                    f"fortio did not begin its measured phase in time{self._unanswered()}; it said: {self._err.words()}. {ASK_DOCTOR}",
+                    f"fortio did not begin its measured phase in time{self._unanswered()}; "
+                    f"it said: {self._err.words()}. {ASK_DOCTOR}",
                 )
 
     def _await_answer(self, stop: threading.Event) -> None:
@@ -223,7 +226,8 @@ class FortioRun:
             ) from None
         if status != 0:
             raise FaultFailed(
-                "exit", f"fortio ended with {_words(status)} instead of a report: {self._err.words()}. {ASK_DOCTOR}"
+                "exit",
+                f"fortio ended with {_words(status)} instead of a report: {self._err.words()}. {ASK_DOCTOR}",
             )
         return read_report(self._out.tail)
 
@@ -264,10 +268,18 @@ def read_report(raw: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         cut = text.startswith("{") and not text.endswith("}")
         kind, what = ("truncated_json", "is cut off") if cut else ("bad_json", "cannot be read")
-        raise FaultFailed(kind, f"fortio's JSON report {what}: {clean(str(error), 200)}. {ASK_DOCTOR}") from None
+        raise FaultFailed(
+            kind, f"fortio's JSON report {what}: {clean(str(error), 200)}. {ASK_DOCTOR}"
+        ) from None
     histogram = report.get("DurationHistogram") if isinstance(report, dict) else None
-    if not isinstance(histogram, dict) or not isinstance(histogram.get("Count"), int) or "RunType" not in report:
-        raise FaultFailed("foreign_json", f"what was printed is JSON, but no report of fortio's. {ASK_DOCTOR}")
+    if (
+        not isinstance(histogram, dict)
+        or not isinstance(histogram.get("Count"), int)
+        or "RunType" not in report
+    ):
+        raise FaultFailed(
+            "foreign_json", f"what was printed is JSON, but no report of fortio's. {ASK_DOCTOR}"
+        )
     if report.get("error"):
         raise FaultFailed("aborted", f"fortio gave up: {clean(str(report.get('message')), 200)}")
     return report

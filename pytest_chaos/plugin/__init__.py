@@ -47,7 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Load the machinery when the first chaos test was collected, and let it check all marks."""
     if any(_wants_chaos(item) for item in items):
         ensure_lifecycle(config).check_items(session, items)
@@ -66,7 +68,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True)
 def pytest_report_from_serializable(
     config: pytest.Config, data: dict[str, Any]
-) -> Generator[None, pytest.CollectReport | pytest.TestReport | None, pytest.CollectReport | pytest.TestReport | None]:
+) -> Generator[
+    None, pytest.CollectReport | pytest.TestReport | None, pytest.CollectReport | pytest.TestReport | None
+]:
     """Load the reporting in a controller of xdist when the first report with chaos arrives from a worker."""
     if "chaos" in data or "chaos_plain" in data:
         ensure_reporting(config)
@@ -96,7 +100,9 @@ def ensure_reporting(config: pytest.Config) -> Reporting:
 
 
 def _wants_chaos(item: pytest.Item) -> bool:
-    return item.get_closest_marker("chaos") is not None or "chaos_injector" in getattr(item, "fixturenames", ())
+    return item.get_closest_marker("chaos") is not None or "chaos_injector" in getattr(
+        item, "fixturenames", ()
+    )
 
 
 @pytest.fixture

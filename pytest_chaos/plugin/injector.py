@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, Self
 
 from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
 from pytest_chaos.engine.verdict import Body
@@ -29,7 +29,9 @@ class Injection:
         active: set while the first of them is really under way.
     """
 
-    def __init__(self, specs: Sequence[ChaosSpec], new_run: Callable[[], Run], *, check: bool, disabled: bool) -> None:
+    def __init__(
+        self, specs: Sequence[ChaosSpec], new_run: Callable[[], Run], *, check: bool, disabled: bool
+    ) -> None:
         self.outcomes: list[ChaosOutcome] = []
         self.active = threading.Event()
         self.check = check
@@ -63,9 +65,9 @@ class Injection:
             self.active = self._run.disruptions[0].active
             self._run.prepare()
             self._run.begin()
-        except NotStarted as error:
+        except NotStarted:
             if self.check:
-                self._give_up(Body.not_run, error)
+                self._give_up()
         except ChaosError as error:
             self.outcomes = [unrun(spec, Verdict.inconclusive, str(error)) for spec in self._specs]
             raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes) from None
@@ -75,9 +77,9 @@ class Injection:
         if self._run is not None:
             self._run.body_starts()
 
-    def _give_up(self, body: Body, error: ChaosError) -> None:
+    def _give_up(self) -> NoReturn:
         assert self._run is not None  # noqa: S101 - it was made before it could fail to start
-        self.outcomes = self._run.end(body)
+        self.outcomes = self._run.end(Body.not_run)
         raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes) from None
 
     def stop(self) -> None:
@@ -103,7 +105,7 @@ class Injection:
         elif self.check and worst([one.verdict for one in outcomes]).fails:
             raise NotHeld(text.failure(outcomes, "chaos_injector:"), outcomes)
 
-    def __enter__(self) -> Injection:
+    def __enter__(self) -> Self:
         self.begin()
         return self
 
@@ -114,7 +116,7 @@ class Injection:
         self._leave(error)
         return False
 
-    async def __aenter__(self) -> Injection:
+    async def __aenter__(self) -> Self:
         try:
             await off_loop(self.begin)
         except BaseException:
@@ -162,7 +164,10 @@ class ChaosInjector:
     @property
     def checked(self) -> list[ChaosOutcome]:
         """The outcomes that were not left to the test by ``check=False``."""
-        return [*self._refused, *(outcome for one in self._injections if one.check for outcome in one.outcomes)]
+        return [
+            *self._refused,
+            *(outcome for one in self._injections if one.check for outcome in one.outcomes),
+        ]
 
     def inject(self, *specs: Any, wait: str = "active", check: bool = True) -> Injection:
         """Return a block, for ``with`` or ``async with``, that is disrupted.

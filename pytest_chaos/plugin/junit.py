@@ -15,7 +15,9 @@ from pytest_chaos.plugin import text
 _FIGURES = ("asked_qps", "delivered_qps", "requests", "errors", "p99_s")
 
 
-def write(config: pytest.Config, report: pytest.TestReport, outcomes: Sequence[ChaosOutcome], kinds: Sequence[str]) -> None:
+def write(
+    config: pytest.Config, report: pytest.TestReport, outcomes: Sequence[ChaosOutcome], kinds: Sequence[str]
+) -> None:
     """Add ``outcomes`` to the test case of ``report``, its last report. Does nothing without ``--junitxml``."""
     if "properties" in kinds:
         report.user_properties = [

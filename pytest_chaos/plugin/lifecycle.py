@@ -82,7 +82,10 @@ class Lifecycle:
     def _report_bad(self, item: pytest.Item, error: SpecError) -> None:
         """Report the item the way pytest reports what it cannot collect; this also works under xdist."""
         path, line, _ = item.location
-        lines = [f"{path}:{(line or 0) + 1}: bad chaos mark on {item.name}", *(f"  {one}" for one in str(error).split("\n"))]
+        lines = [
+            f"{path}:{(line or 0) + 1}: bad chaos mark on {item.name}",
+            *(f"  {one}" for one in str(error).split("\n")),
+        ]
         report = pytest.CollectReport(item.nodeid, "failed", "\n".join(lines), [])
         item.ihook.pytest_collectreport(report=report)
 
@@ -96,7 +99,9 @@ class Lifecycle:
         if not attempt.marked.specs:
             return
         if self._settings.disable:
-            attempt.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in attempt.marked.specs]
+            attempt.outcomes = [
+                unrun(spec, Verdict.disabled, "chaos is disabled") for spec in attempt.marked.specs
+            ]
             return
         item.addfinalizer(lambda: self._finalize(item, attempt))
         try:
@@ -105,6 +110,8 @@ class Lifecycle:
             self._abandon(attempt, error)
         except BaseException as error:
             self._abandon(attempt, error)
+            if isinstance(error, INTERRUPTS):
+                self._reporting.keep(item.nodeid, attempt.outcomes)
             raise
         else:
             return
@@ -133,7 +140,9 @@ class Lifecycle:
             ChaosError: a placeholder is not filled, or a filled-in value does not fit.
         """
         request: pytest.FixtureRequest | None = getattr(item, "_request", None)
-        variables = variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
+        variables = (
+            variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
+        )
         run = Run(
             [fill_spec(spec, variables) for spec in specs],
             authored=specs,
@@ -164,7 +173,11 @@ class Lifecycle:
 
     def _abandon(self, attempt: Attempt, error: BaseException) -> None:
         """Stop whatever was started, and keep outcomes for the report that is going to be made."""
-        reason = str(error) if isinstance(error, ChaosError) else f"setup was left by {type(error).__name__}: {error}"
+        reason = (
+            str(error)
+            if isinstance(error, ChaosError)
+            else f"setup was left by {type(error).__name__}: {error}"
+        )
         if attempt.run is None:
             attempt.outcomes = [unrun(spec, Verdict.inconclusive, reason) for spec in attempt.marked.specs]
         elif isinstance(error, ChaosError) and not isinstance(error, NotStarted):
@@ -267,9 +280,13 @@ class Lifecycle:
         self._refuse_absorption(report, attempt, call)
         return report
 
-    def _refuse_absorption(self, report: pytest.TestReport, attempt: Attempt, call: pytest.CallInfo[None]) -> None:
+    def _refuse_absorption(
+        self, report: pytest.TestReport, attempt: Attempt, call: pytest.CallInfo[None]
+    ) -> None:
         unproven = [one for one in attempt.outcomes if one.verdict in _NEVER_ABSORBED]
-        absorbed = hasattr(report, "wasxfail") or (report.failed and "[XPASS(strict)]" in str(report.longrepr))
+        absorbed = hasattr(report, "wasxfail") or (
+            report.failed and "[XPASS(strict)]" in str(report.longrepr)
+        )
         if not unproven or not absorbed:
             return
         report.outcome = "failed"

@@ -56,12 +56,16 @@ def read_marks(marks: Sequence[pytest.Mark], settings: Settings) -> Marked:
         wait = _read_keywords(mark.kwargs)
         entries = [*mark.args, *([mark.kwargs["spec"]] if "spec" in mark.kwargs else [])]
         if not entries:
-            raise SpecError(f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument")
+            raise SpecError(
+                f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument"
+            )
         specs += [spec for entry in entries for spec in read_entry(entry)]
         if wait is not None:
             waits[wait] = None
     if len(waits) > 1:
-        raise SpecError(f"chaos(): the marks of this test contradict each other: wait is {' and '.join(waits)}")
+        raise SpecError(
+            f"chaos(): the marks of this test contradict each other: wait is {' and '.join(waits)}"
+        )
     wait = next(iter(waits), Wait.active)
     for spec in specs:
         check_spec(spec, wait, settings)
@@ -72,7 +76,9 @@ def read_entry(entry: Any) -> Iterator[ChaosSpec]:
     """Yield the specs in one positional argument of the mark. Raises ``SpecError``."""
     if isinstance(entry, list | tuple):
         if not entry:
-            raise SpecError("chaos(): an empty list holds no spec; remove the mark, or put a spec into the list")
+            raise SpecError(
+                "chaos(): an empty list holds no spec; remove the mark, or put a spec into the list"
+            )
         for one in entry:
             yield from read_entry(one)
     elif isinstance(entry, Mapping | ChaosSpec):

@@ -63,7 +63,7 @@ class Option:
         return f"PYTEST_{self.dest.upper()}"
 
 
-def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
+def _number(low: float, high: float, kind: type[int | float]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
             value = kind(text)
@@ -78,7 +78,17 @@ def _number(low: float, high: float, kind: type[int] | type[float]) -> Callable[
 
 
 def _flag(text: str) -> bool:
-    value = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+    value = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
     if text.lower() not in value:
         raise ValueError("must be true or false")
     return value[text.lower()]
@@ -101,7 +111,13 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option(name="disable", kind="bool", read=_flag, default=False, help="Run the tests in peace: no disruption starts"),
+    Option(
+        name="disable",
+        kind="bool",
+        read=_flag,
+        default=False,
+        help="Run the tests in peace: no disruption starts",
+    ),
     Option(
         name="var",
         kind="linelist",
@@ -119,7 +135,11 @@ OPTIONS: tuple[Option, ...] = (
         "what it decided, 'replay' does that again without the model",
     ),
     Option(name="model", default=DEFAULT_MODEL, metavar="NAME", help="The model that gemini and record ask"),
-    Option(name="api_version", metavar="VERSION", help="The version of the Gemini API, instead of the SDK's default"),
+    Option(
+        name="api_version",
+        metavar="VERSION",
+        help="The version of the Gemini API, instead of the SDK's default",
+    ),
     Option(
         name="model_timeout",
         read=_number(0.1, 600, float),
@@ -211,11 +231,18 @@ def add_options(parser: pytest.Parser) -> None:
         if not option.cli:
             continue
         if option.kind == "bool":
-            group.addoption(option.switch, dest=option.dest, action="store_true", default=None, help=option.help)
+            group.addoption(
+                option.switch, dest=option.dest, action="store_true", default=None, help=option.help
+            )
         else:
             action = "append" if option.many else "store"
             group.addoption(
-                option.switch, dest=option.dest, action=action, default=None, metavar=option.metavar, help=option.help
+                option.switch,
+                dest=option.dest,
+                action=action,
+                default=None,
+                metavar=option.metavar,
+                help=option.help,
             )
 
 
@@ -227,7 +254,9 @@ def read_settings(config: pytest.Config) -> Settings:
     """
     value = {option.name: _merged(config, option) for option in OPTIONS}
     if value["agent"] in {"record", "replay"} and value["plan_dir"] is None:
-        raise pytest.UsageError(f"--chaos-agent {value['agent']} needs --chaos-plan-dir DIR (ini chaos_plan_dir)")
+        raise pytest.UsageError(
+            f"--chaos-agent {value['agent']} needs --chaos-plan-dir DIR (ini chaos_plan_dir)"
+        )
     return Settings(
         disable=value["disable"],
         agent=value["agent"],

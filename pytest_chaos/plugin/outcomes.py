@@ -8,7 +8,7 @@ import pytest
 
 from pytest_chaos.engine.verdict import Body
 
-INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit, pytest.exit.Exception)
+INTERRUPTS = (KeyboardInterrupt, pytest.exit.Exception)
 """What ends a run, not a test: pytest makes no report of it."""
 
 

@@ -59,4 +59,6 @@ class Reporting:
 
 
 def _colour(verdict: Verdict) -> dict[str, bool]:
-    return {"green": True} if verdict is Verdict.held else {"red": True} if verdict.fails else {"yellow": True}
+    return (
+        {"green": True} if verdict is Verdict.held else {"red": True} if verdict.fails else {"yellow": True}
+    )

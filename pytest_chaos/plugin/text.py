@@ -23,7 +23,9 @@ def note(outcomes: Sequence[ChaosOutcome]) -> str:
         if one.verdict in _UNPROVEN:
             lines.append(f"chaos: this failure proves nothing about chaos: {_sentence(one)}")
         elif one.verdict is not Verdict.disabled:
-            lines.append(f"chaos: {_sentence(one)} ({figures(one.result.details) or one.result.injected_fault})")
+            lines.append(
+                f"chaos: {_sentence(one)} ({figures(one.result.details) or one.result.injected_fault})"
+            )
     return "\n".join(lines)
 
 
@@ -58,7 +60,9 @@ def figures(details: dict[str, Any]) -> str:
         return ""
     responses = details.get("responses") or {}
     failed = {code: count for code, count in responses.items() if not str(code).startswith("2")}
-    named = ", ".join(f"{count} x {'no response' if code == '-1' else code}" for code, count in failed.items())
+    named = ", ".join(
+        f"{count} x {'no response' if code == '-1' else code}" for code, count in failed.items()
+    )
     p99 = details.get("p99_s")
     return "  ".join(
         (
