@@ -5,7 +5,6 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 endif
 
-# By `python -m`, not by script: a script holds the path of the folder that it was installed in.
 RUN := .venv/bin/python -m
 PINS := pyproject.toml hatch_build.py $(wildcard fortio-build/*.py) fortio-build/go.mod fortio-build/go.sum
 JUNIT := chaos-demo.xml
@@ -59,10 +58,10 @@ clean:
 	$(call install,.venv-lowest,--group test --constraint tests/lowest.txt)
 
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo 'pytest-chaos needs Python >= 3.11. Name one: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
 	@echo 'Setting up $(1): about a minute the first time, most of it for compiling fortio'
-	@$(PYTHON) -m venv $(1)
+	@'$(PYTHON)' -m venv $(1)
 	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable . $(2)
 	@touch $@
