@@ -29,15 +29,20 @@ class Script:
     def __init__(self, *replies: Reply) -> None:
         self._replies = replies
         self.got: list[str | Sequence[ToolResult]] = []
+        self.closed = False
+        self.closed = 0
         self.started_with: tuple[str, tuple[str, ...]] | None = None
 
     def start(self, system: str, tools: Sequence[Tool]) -> Script:
         self.started_with = (system, tuple(tool.name for tool in tools))
         return self
 
-    def send(self, message: str | Sequence[ToolResult]) -> Reply:
+    def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
         self.got.append(message)
         return self._replies[min(len(self.got), len(self._replies)) - 1]
+
+    def close(self) -> None:
+        self.closed += 1
 
     @property
     def results(self) -> list[ToolResult]:
@@ -87,11 +92,14 @@ def test_a_call_runs_its_tool_and_the_result_goes_back() -> None:
     assert client.started_with == ("be careful", ("load",))
     assert client.got[0] == "break it"
     assert client.results == [ToolResult(call(qps=7), {"delivered": 7})]
+    assert client.closed
     assert report.to_json() == {
         "client": "script",
         "model": "one",
         "turns": 2,
+        "calls_total": 1,
         "calls": [{"tool": "load", "args": {"qps": 7}, "accepted": True, "output": {"delivered": 7}}],
+        "calls_total": 1,
         "tokens": 8,
         "stop": "done",
         "model_text": "finished",
@@ -187,11 +195,12 @@ def test_what_a_tool_breaks_is_not_hidden() -> None:
 
 def test_what_a_client_cannot_answer_is_not_hidden() -> None:
     class Silent(Script):
-        def send(self, message: str | Sequence[ToolResult]) -> Reply:
+        def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
             raise ModelError(f"quota used up, {len(message)} not sent")
 
     with pytest.raises(ModelError, match="quota"):
-        run(Silent(DONE), load(Recorder()))
+        run(client, load(Recorder()))
+    assert client.closed
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
@@ -201,17 +210,35 @@ def test_the_number_of_turns_is_bounded(turns: int) -> None:
     assert (report.turns, len(client.got), report.stop) == (turns, turns, Stop.turns)
 
 
-def test_the_calls_of_one_reply_are_bounded() -> None:
-    """A client cannot make the loop write a thousand answers (and keep them on the report) in one turn."""
+def test_a_thousand_calls_get_an_answer_each_but_no_place_in_the_report() -> None:
     client = Script(Reply(calls=tuple(call("nothing", n=n) for n in range(1000))), DONE)
     report = run(client, load(Recorder()))
-    assert len(report.calls) <= 40
+    assert len(client.results) == report.to_json()["calls_total"] == 1000
+    assert 1 <= len(report.calls) <= 64
 
 
 def test_after_the_deadline_nothing_is_sent_and_nothing_run() -> None:
     client = Script(DONE)
     report = run(client, load(Recorder()), deadline=time.monotonic() - 1)
     assert (client.got, report.stop, report.turns) == ([], Stop.deadline, 0)
+
+
+def test_an_answer_that_does_not_come_in_time_ends_the_loop() -> None:
+    """A conversation returns nothing once it is told that the time is over."""
+
+    class Slow(Script):
+        def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
+            while not over():
+                time.sleep(0.005)
+            return None
+
+    client = Slow(DONE)
+    report = run(client, load(Recorder()), deadline=time.monotonic() + 0.05)
+    assert (report.stop, report.turns) == (Stop.deadline, 0)
+    asked: list[int] = []
+    report = run(client, load(Recorder()), cancelled=lambda: len(asked) > 3 or bool(asked.append(1)))
+    assert (report.stop, report.turns) == (Stop.cancelled, 0)
+    assert client.closed
 
 
 def test_the_deadline_is_looked_at_before_each_call() -> None:
