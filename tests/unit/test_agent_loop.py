@@ -29,7 +29,6 @@ class Script:
     def __init__(self, *replies: Reply) -> None:
         self._replies = replies
         self.got: list[str | Sequence[ToolResult]] = []
-        self.closed = False
         self.closed = 0
         self.started_with: tuple[str, tuple[str, ...]] | None = None
 
@@ -38,6 +37,8 @@ class Script:
         return self
 
     def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
+        assert not over()
+        assert not self.closed
         self.got.append(message)
         return self._replies[min(len(self.got), len(self._replies)) - 1]
 
@@ -92,14 +93,13 @@ def test_a_call_runs_its_tool_and_the_result_goes_back() -> None:
     assert client.started_with == ("be careful", ("load",))
     assert client.got[0] == "break it"
     assert client.results == [ToolResult(call(qps=7), {"delivered": 7})]
-    assert client.closed
+    assert client.closed == 1
     assert report.to_json() == {
         "client": "script",
         "model": "one",
         "turns": 2,
         "calls_total": 1,
         "calls": [{"tool": "load", "args": {"qps": 7}, "accepted": True, "output": {"delivered": 7}}],
-        "calls_total": 1,
         "tokens": 8,
         "stop": "done",
         "model_text": "finished",
@@ -196,11 +196,13 @@ def test_what_a_tool_breaks_is_not_hidden() -> None:
 def test_what_a_client_cannot_answer_is_not_hidden() -> None:
     class Silent(Script):
         def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
-            raise ModelError(f"quota used up, {len(message)} not sent")
+            raise ModelError(f"quota used up, {len(message)} not sent, {over()}")
+
+    client = Silent(DONE)
 
     with pytest.raises(ModelError, match="quota"):
         run(client, load(Recorder()))
-    assert client.closed
+    assert client.closed == 1
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3])
@@ -228,17 +230,15 @@ def test_an_answer_that_does_not_come_in_time_ends_the_loop() -> None:
 
     class Slow(Script):
         def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
+            self.got.append(message)
             while not over():
                 time.sleep(0.005)
             return None
 
-    client = Slow(DONE)
-    report = run(client, load(Recorder()), deadline=time.monotonic() + 0.05)
-    assert (report.stop, report.turns) == (Stop.deadline, 0)
-    asked: list[int] = []
-    report = run(client, load(Recorder()), cancelled=lambda: len(asked) > 3 or bool(asked.append(1)))
-    assert (report.stop, report.turns) == (Stop.cancelled, 0)
-    assert client.closed
+    late, cancelled = Slow(DONE), Slow(DONE)
+    assert run(late, load(Recorder()), deadline=time.monotonic() + 0.05).stop is Stop.deadline
+    assert run(cancelled, load(Recorder()), cancelled=lambda: bool(cancelled.got)).stop is Stop.cancelled
+    assert late.closed == cancelled.closed == 1
 
 
 def test_the_deadline_is_looked_at_before_each_call() -> None:
