@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pytest_chaos.context import Span
 
 _LINE = re.compile(
-    rb'\{"latency":([-+.0-9eE]+),"timestamp":(\d+),"thread":\d+,"iter":\d+,"ok":(true|false),"details":"([^"]*)"\}\n?'
+    rb'\{"latency":(\d{1,6}(?:\.\d{1,12})?(?:[eE]-?\d{1,2})?),"timestamp":(\d{1,19}),"thread":\d{1,9},"iter":\d{1,19},'
+    rb'"ok":(true|false),"details":"([^"]{0,200})"\}\n?'
 )
 
 

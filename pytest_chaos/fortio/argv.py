@@ -53,10 +53,14 @@ def load_argv(load: Load, *, binary: str, ip: str | None, run_limit_s: float) ->
 
 def masked(argv: Sequence[str]) -> tuple[str, ...]:
     """Return ``argv`` as it may be shown: the values of all headers are masked."""
-    shown = list(argv)
-    for at, word in enumerate(argv[:-1]):
-        if word == "-H":
-            shown[at + 1] = f"{argv[at + 1].partition(':')[0]}:{MASK}"
+    shown: list[str] = []
+    words = iter(argv)
+    for word in words:
+        shown.append(word)
+        if word == "-payload":  # a body may look like anything, also like an option
+            shown.append(next(words, ""))
+        elif word == "-H":
+            shown.append(f"{next(words, '').partition(':')[0]}:{MASK}")
     return tuple(shown)
 
 

@@ -93,7 +93,7 @@ class Lifecycle:
 
     def start(self, item: pytest.Item) -> None:
         """Start the disruptions of ``item``, whose fixtures are all up."""
-        if self._config.option.setuponly or self._config.option.setupplan:
+        if self._config.getoption("setuponly", False) or self._config.getoption("setupplan", False):
             return
         attempt = self._attempt(item)
         if not attempt.marked.specs:

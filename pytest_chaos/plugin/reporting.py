@@ -34,6 +34,8 @@ class Reporting:
         if getattr(report, "chaos_plain", False):
             self._plain.add(report.nodeid)
         raw: list[dict[str, Any]] | None = getattr(report, "chaos", None)
+        if raw is None and report.when == "setup":  # a rerun: what an earlier attempt said counts no longer
+            self._outcomes.pop(report.nodeid, None)
         if raw is not None and not self._worker:
             self._outcomes[report.nodeid] = [ChaosOutcome.model_validate(one) for one in raw]
         if report.when == "teardown" and not self._worker and (kept := self._outcomes.get(report.nodeid)):
