@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_chaos.outcome import ChaosOutcome
+    from pytest_chaos.reading.position import Where
 
 
 class ChaosError(Exception):
@@ -16,6 +17,19 @@ class ChaosError(Exception):
 
 class SpecError(ChaosError):
     """A spec, marker or registration that cannot be used as written."""
+
+
+class SourceError(SpecError):
+    """A place in a file of specs, or the file as a whole, that cannot be used. ``where`` leads to it."""
+
+    def __init__(self, message: str, where: Where) -> None:
+        super().__init__(f"{where}: {message}")
+        self.message = message
+        self.where = where
+
+
+class Unreadable(SourceError):
+    """A file of specs that cannot even be read as text."""
 
 
 class TargetRefused(ChaosError):

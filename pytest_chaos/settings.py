@@ -25,6 +25,8 @@ class Settings:
     """Everything a run can be told, after command line, environment, ini and defaults were merged."""
 
     disable: bool = False
+    dry_run: bool = False
+    plan: str | None = None
     agent: str = "planned"
     model: str = DEFAULT_MODEL
     api_version: str | None = None

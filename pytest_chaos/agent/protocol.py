@@ -58,7 +58,7 @@ class Conversation(Protocol):
     def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
         """Send the goal, or one result for each call of the last reply, in their order.
 
-        Returns None soon after ``over()`` has become true, answer or not. Raises ``ModelError``.
+        Returns None instead of waiting any longer once ``over()`` is true. Raises ``ModelError``.
         """
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ def _total(reports: Sequence[Mapping[str, Any]], *path: str) -> int | None:
         value: Any = report
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if not isinstance(value, int | float) or value < 0:
+        if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             return None
         total += int(value)
     return total if reports else None

@@ -145,10 +145,12 @@ class FortioRun:
             active.clear()
             self._process.kill()
             self._process.wait(5)
-            for thread in (self._out, self._err):
+            for thread, stream in ((self._out, self._process.stdout), (self._err, self._process.stderr)):
                 thread.join(2)
-            self._process.stdout.close()
-            self._process.stderr.close()
+                if (
+                    not thread.is_alive()
+                ):  # else a stray grandchild holds the pipe, and closing would wait for it
+                    stream.close()
 
     @property
     def span(self) -> Span | None:
@@ -266,7 +268,8 @@ def read_report(raw: bytes) -> Mapping[str, Any]:
     try:
         report: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
-        cut = text.startswith("{") and not text.endswith("}")
+        at = getattr(error, "pos", 0)
+        cut = text.startswith("{") and (at >= len(text) or "Unterminated string" in str(error))
         kind, what = ("truncated_json", "is cut off") if cut else ("bad_json", "cannot be read")
         raise FaultFailed(
             kind, f"fortio's JSON report {what}: {clean(str(error), 200)}. {ASK_DOCTOR}"

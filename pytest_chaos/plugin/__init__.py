@@ -43,16 +43,18 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
     config.addinivalue_line("markers", MARKER)
-    config.stash[SETTINGS] = options.read_settings(config)
+    settings = config.stash[SETTINGS] = options.read_settings(config)
+    if settings.dry_run or settings.plan is not None:
+        ensure_reporting(config)
+    config.pluginmanager.register(Gate(config), "chaos-gate")
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(
-    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Load the machinery when the first chaos test was collected, and let it check all marks."""
-    if any(_wants_chaos(item) for item in items):
-        ensure_lifecycle(config).check_items(session, items)
+    settings = config.stash[SETTINGS]
+    if settings.dry_run or settings.plan is not None or any(_wants_chaos(item) for item in items):
+        ensure_lifecycle(config).check_items(items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -65,16 +67,19 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_report_from_serializable(
-    config: pytest.Config, data: dict[str, Any]
-) -> Generator[
-    None, pytest.CollectReport | pytest.TestReport | None, pytest.CollectReport | pytest.TestReport | None
-]:
-    """Load the reporting in a controller of xdist when the first report with chaos arrives from a worker."""
-    if "chaos" in data or "chaos_plain" in data:
-        ensure_reporting(config)
-    return (yield)
+class Gate:
+    """Load the reporting when the first report with chaos arrives, which under xdist comes from a worker."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Look at nothing but the names on the report. This runs in the main thread, also under xdist."""
+        told = {"chaos", "chaos_plain", "chaos_plan"} & vars(report).keys()
+        if told and not self._config.pluginmanager.has_plugin("chaos-reporting"):
+            # What is registered in the middle of a call is not part of it.
+            ensure_reporting(self._config).pytest_runtest_logreport(report)
 
 
 def ensure_lifecycle(config: pytest.Config) -> Lifecycle:

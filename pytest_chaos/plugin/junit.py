@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from pytest_chaos.engine.plan import lines
 from pytest_chaos.outcome import ChaosOutcome, worst
 from pytest_chaos.plugin import text
+from pytest_chaos.plugin.planning import TestPlan
 
 _FIGURES = ("asked_qps", "delivered_qps", "requests", "errors", "p99_s")
 
@@ -19,15 +21,42 @@ def write(
     config: pytest.Config, report: pytest.TestReport, outcomes: Sequence[ChaosOutcome], kinds: Sequence[str]
 ) -> None:
     """Add ``outcomes`` to the test case of ``report``, its last report. Does nothing without ``--junitxml``."""
+    _add(config, report, kinds, properties(outcomes), system_out(report.nodeid, outcomes))
+
+
+def write_plan(
+    config: pytest.Config, report: pytest.TestReport, plan: TestPlan | None, kinds: Sequence[str]
+) -> None:
+    """Add what a dry run planned to the test case of ``report``."""
+    if plan is None:
+        return
+    flat: list[tuple[str, str]] = [("chaos.plan", "decided in the body" if plan.by_hand else "dry run")]
+    for number, one in enumerate(plan.disruptions, 1):
+        flat += [
+            (f"chaos.{number}.name", one.name),
+            (f"chaos.{number}.fault", one.fault),
+            (f"chaos.{number}.summary", one.summary),
+        ]
+    told = [line for one in plan.disruptions for line in lines(one)]
+    _add(config, report, kinds, flat, "\n".join([*told, plan.model_dump_json()]) + "\n")
+
+
+def _add(
+    config: pytest.Config,
+    report: pytest.TestReport,
+    kinds: Sequence[str],
+    flat: Iterable[tuple[str, str]],
+    told: str,
+) -> None:
     if "properties" in kinds:
         report.user_properties = [
             *(pair for pair in report.user_properties if not str(pair[0]).startswith("chaos.")),
-            *properties(outcomes),
+            *flat,
         ]
     xml = _writer(config)
     if xml is not None and "system-out" in kinds:
         element = ET.Element("system-out")
-        element.text = system_out(report.nodeid, outcomes)
+        element.text = told
         xml.node_reporter(report).append(element)
 
 

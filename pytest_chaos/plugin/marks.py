@@ -26,10 +26,11 @@ _KEYWORDS = ("spec", "wait")
 class Marked:
     """What the chaos marks of one test add up to.
 
-    ``plain`` tells of a bare mark, which is a category and no chaos.
+    ``sources`` says for each spec where it was authored. ``plain`` tells of a bare mark, which is a category and no chaos.
     """
 
     specs: tuple[ChaosSpec, ...] = ()
+    sources: tuple[str, ...] = ()
     wait: Wait = Wait.active
     plain: bool = False
     marks: tuple[pytest.Mark, ...] = field(default=(), repr=False)
@@ -40,8 +41,14 @@ def chaos_marks(item: pytest.Item) -> tuple[pytest.Mark, ...]:
     return tuple(mark for _, mark in item.iter_markers_with_node("chaos"))[::-1]
 
 
-def read_marks(marks: Sequence[pytest.Mark], settings: Settings) -> Marked:
-    """Add up the marks of one test.
+def place_of(item: pytest.Item) -> str:
+    """Return ``file:line`` of the first line of the test, its first decorator."""
+    path, line, _ = item.location
+    return f"{path}:{(line or 0) + 1}"
+
+
+def read_marks(marks: Sequence[pytest.Mark], settings: Settings, place: str) -> Marked:
+    """Add up the marks of one test that stands at ``place``.
 
     Raises:
         SpecError: one of them is wrong; the message has a line for each thing that is.
@@ -69,7 +76,13 @@ def read_marks(marks: Sequence[pytest.Mark], settings: Settings) -> Marked:
     wait = next(iter(waits), Wait.active)
     for spec in specs:
         check_spec(spec, wait, settings)
-    return Marked(specs=tuple(specs), wait=wait, plain=plain and not specs, marks=tuple(marks))
+    return Marked(
+        specs=tuple(specs),
+        sources=(place,) * len(specs),
+        wait=wait,
+        plain=plain and not specs,
+        marks=tuple(marks),
+    )
 
 
 def read_entry(entry: Any) -> Iterator[ChaosSpec]:

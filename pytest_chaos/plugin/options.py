@@ -119,6 +119,16 @@ OPTIONS: tuple[Option, ...] = (
         help="Run the tests in peace: no disruption starts",
     ),
     Option(
+        name="dry_run",
+        kind="bool",
+        read=_flag,
+        default=False,
+        help="List what each chaos test would do, and start nothing",
+    ),
+    Option(
+        name="plan", metavar="FILE", help="Write what each chaos test does as JSON, with or without dry run"
+    ),
+    Option(
         name="var",
         kind="linelist",
         read=_variable,
@@ -259,6 +269,8 @@ def read_settings(config: pytest.Config) -> Settings:
         )
     return Settings(
         disable=value["disable"],
+        dry_run=value["dry_run"],
+        plan=value["plan"],
         agent=value["agent"],
         model=value["model"],
         api_version=value["api_version"],

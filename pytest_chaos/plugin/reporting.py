@@ -8,6 +8,7 @@ import pytest
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.plugin import junit, text
+from pytest_chaos.plugin.planning import Plans, TestPlan
 from pytest_chaos.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Reporting:
         self._worker = hasattr(config, "workerinput")
         self._outcomes: dict[str, list[ChaosOutcome]] = {}
         self._plain: set[str] = set()
+        self.plans = Plans()
 
     def keep(self, test: str, outcomes: Sequence[ChaosOutcome]) -> None:
         """Remember outcomes of a test that has no report, because it was interrupted."""
@@ -33,6 +35,8 @@ class Reporting:
         """Take the outcomes from the report; with the last report of a test, write them into JUnit XML."""
         if getattr(report, "chaos_plain", False):
             self._plain.add(report.nodeid)
+        if (plan := getattr(report, "chaos_plan", None)) is not None:
+            self.plans.take(TestPlan.model_validate(plan))
         raw: list[dict[str, Any]] | None = getattr(report, "chaos", None)
         if raw is None and report.when == "setup":  # a rerun: what an earlier attempt said counts no longer
             self._outcomes.pop(report.nodeid, None)
@@ -40,10 +44,35 @@ class Reporting:
             self._outcomes[report.nodeid] = [ChaosOutcome.model_validate(one) for one in raw]
         if report.when == "teardown" and not self._worker and (kept := self._outcomes.get(report.nodeid)):
             junit.write(self._config, report, kept, self._settings.junit)
+        elif report.when == "teardown" and not self._worker and self._settings.dry_run:
+            junit.write_plan(self._config, report, self.plans.of(report.nodeid), self._settings.junit)
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self) -> None:
+        """Write the plan file; in a worker, tell the controller what no report can carry."""
+        if self._worker:
+            output: dict[str, Any] = vars(self._config)["workeroutput"]
+            output["chaos_without"] = self.plans.without_chaos
+        if self._settings.plan is None or self._worker:
+            return
+        path = self._config.invocation_params.dir / self._settings.plan
+        try:
+            self.plans.write(path)
+        except OSError as error:
+            raise pytest.UsageError(f"--chaos-plan: {path} cannot be written: {error}") from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker of xdist said when it ended."""
+        self.plans.count(getattr(node, "workeroutput", {}).get("chaos_without", 0))
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print one line for each disruption."""
+        """Print the plan, and one line for each disruption."""
+        if self._settings.dry_run and not self._worker:
+            terminalreporter.section("chaos dry run")
+            for line in self.plans.lines():
+                terminalreporter.line(line)
         if self._worker or not (self._outcomes or self._plain) or self._config.option.no_summary:
             return
         write = terminalreporter

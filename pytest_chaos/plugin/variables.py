@@ -28,8 +28,22 @@ def variables_of(request: pytest.FixtureRequest | None, settings: Settings) -> d
     for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, str | int | float) or isinstance(value, bool):
             raise SpecError(f"chaos_variables: {name!r} must be text or a number, not {type(value).__name__}")
+    return _ranked({name: str(value) for name, value in given.items()}, settings)
+
+
+def _ranked(given: Mapping[str, str], settings: Settings) -> dict[str, str]:
     environment = {name: os.environ[name] for name in settings.env_names if name in os.environ}
-    return {**environment, **{name: str(value) for name, value in given.items()}, **dict(settings.variables)}
+    return {**environment, **given, **dict(settings.variables)}
+
+
+def fill_known(spec: ChaosSpec, settings: Settings) -> ChaosSpec:
+    """Return ``spec`` with what is known without any fixture filled in.
+
+    Raises:
+        SpecError: a value does not fit where it stands.
+    """
+    known = _ranked({}, settings)
+    return _filled(spec, known) if known else spec
 
 
 def fill_spec(spec: ChaosSpec, variables: Mapping[str, str]) -> ChaosSpec:
@@ -47,6 +61,10 @@ def fill_spec(spec: ChaosSpec, variables: Mapping[str, str]) -> ChaosSpec:
             f"{spec.name!r}: no value for {', '.join('{{' + name + '}}' for name in missing)}; give it with "
             f"--chaos-var NAME=VALUE, the fixture chaos_variables, or an environment variable named in ini chaos_env{hints}"
         )
+    return _filled(spec, variables)
+
+
+def _filled(spec: ChaosSpec, variables: Mapping[str, str]) -> ChaosSpec:
     try:
         return spec.filled(variables)
     except ValidationError as error:
