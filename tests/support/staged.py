@@ -26,7 +26,7 @@ class StagedFault(Fault):
     details: dict[str, Any] = {}
 
     def ends_by_itself(self):
-        return self.play == "ends at once"
+        return self.play in ("ends at once", "raises", "never active")
 
     def inject(self, ctx, chaos_active_event=None):
         STARTED.append(self.label)
