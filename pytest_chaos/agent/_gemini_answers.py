@@ -53,16 +53,16 @@ def reply_from(response: types.GenerateContentResponse, key: Key) -> Reply:
         feedback = response.prompt_feedback
         if feedback is None or feedback.block_reason is None:
             raise NoCandidate
-        why = f"the prompt was blocked: {feedback.block_reason.value} {feedback.block_reason_message or ''}"
-        return Reply(blocked=key.redact(why.strip()), tokens=tokens)
+        return Reply(
+            blocked=key.redact(f"the prompt was blocked: {feedback.block_reason.value}"), tokens=tokens
+        )
     candidate = response.candidates[0]
     parts = (candidate.content.parts if candidate.content else None) or []
     text = "".join(part.text for part in parts if part.text and not part.thought)
     asked = [part.function_call for part in parts if part.function_call]
     end = candidate.finish_reason.value if candidate.finish_reason else "STOP"
     if end not in _NORMAL_ENDS or (end == "MAX_TOKENS" and not text and not asked):
-        why = f"the model stopped: {end} {candidate.finish_message or ''}"
-        return Reply(blocked=key.redact(why.strip()), tokens=tokens)
+        return Reply(blocked=key.redact(f"the model stopped: {end}"), tokens=tokens)
     calls = (ToolCall(key.redact(call.name or ""), key.redact(call.args), call.id) for call in asked)
     return Reply(text=key.redact(text), calls=tuple(calls), tokens=tokens)
 
