@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_chaos.base import FAULTS, TRIGGERS
 from tests.support.fake_fortio import write_fake_fortio
+from tests.support.gemini_server import Answer, Gemini, forget_environment
 from tests.support.inner import InnerPytest
 from tests.support.processes import assert_none_left
 from tests.support.server import Shop
@@ -40,6 +42,22 @@ def fake_fortio(tmp_path: Path) -> Callable[[str], Path]:
 def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> InnerPytest:
     """Return what runs inner test modules with the real plugin."""
     return InnerPytest(pytester, monkeypatch)
+
+
+@pytest.fixture
+def gemini(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[..., Gemini], None, None]:
+    """Return a factory: it starts a local Gemini with a script, the only one that google-genai then sees."""
+    started: list[Gemini] = []
+
+    def start(*script: Answer, **more: Any) -> Gemini:
+        started.append(Gemini(*script, **more))
+        started[-1].be_in(monkeypatch)
+        return started[-1]
+
+    forget_environment(monkeypatch)
+    yield start
+    for server in started:
+        server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -98,6 +98,10 @@ def _fault_in_results(asked: list[Any], got: list[Any]) -> str | None:
     return None
 
 
+def _identity(one: Any) -> tuple[str, str]:
+    return one.get("id", ""), one.get("name", "")
+
+
 def _parts(turn: Any) -> list[Any]:
     parts = turn.get("parts", [])
     assert isinstance(parts, list)
