@@ -110,8 +110,10 @@ assert not RUNNING
         ("chaos_injector.start(staged())\nawait anyio.sleep(0)", ("passed", "held")),
         ("chaos_injector.start(staged(play='fails'))", ("failed", "inconclusive")),
         (
-            "block = chaos_injector.inject(staged(), wait='none')\nasync with block:\n"
-            "    while not block.active.is_set(): await anyio.sleep(0.001)",
+            (
+                "block = chaos_injector.inject(staged(), wait='none')\nasync with block:\n"
+                "    while not block.active.is_set(): await anyio.sleep(0.001)"
+            ),
             ("passed", "held"),
         ),
     ],

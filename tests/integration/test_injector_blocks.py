@@ -45,9 +45,11 @@ BODIES = {
         ["held", "held"],
     ),
     "one_after_the_other": (
-        "with chaos_injector.inject(staged('a')): pass\n"
-        "with chaos_injector.inject(staged('b', play='fails'), check=False): assert RUNNING == ['b']\n"
-        "assert [one.verdict for one in chaos_injector.outcomes] == ['held', 'inconclusive']",
+        (
+            "with chaos_injector.inject(staged('a')): pass\n"
+            "with chaos_injector.inject(staged('b', play='fails'), check=False): assert RUNNING == ['b']\n"
+            "assert [one.verdict for one in chaos_injector.outcomes] == ['held', 'inconclusive']"
+        ),
         "passed",
         ["held", "inconclusive"],
     ),
@@ -62,43 +64,55 @@ BODIES = {
         ["inconclusive"],
     ),
     "attributes_of_a_block": (
-        "with chaos_injector.inject(staged()) as block:\n"
-        "    assert block.active.is_set() and chaos_injector.active.is_set()\n"
-        "    assert chaos_injector.outcomes == []\n"
-        "    pytest.raises(ChaosError, lambda: block.outcome).match('no outcome yet')\n"
-        "assert not block.active.is_set()\n"
-        "assert block.outcomes == chaos_injector.outcomes == [block.outcome]\n"
-        "assert block.outcome.verdict == 'held'",
+        (
+            "with chaos_injector.inject(staged()) as block:\n"
+            "    assert block.active.is_set() and chaos_injector.active.is_set()\n"
+            "    assert chaos_injector.outcomes == []\n"
+            "    pytest.raises(ChaosError, lambda: block.outcome).match('no outcome yet')\n"
+            "assert not block.active.is_set()\n"
+            "assert block.outcomes == chaos_injector.outcomes == [block.outcome]\n"
+            "assert block.outcome.verdict == 'held'"
+        ),
         "passed",
         ["held"],
     ),
     "unchecked": (
-        "with chaos_injector.inject(staged(play='fails'), check=False) as block: pass\n"
-        "assert block.outcome.verdict == 'inconclusive'",
+        (
+            "with chaos_injector.inject(staged(play='fails'), check=False) as block: pass\n"
+            "assert block.outcome.verdict == 'inconclusive'"
+        ),
         "passed",
         ["inconclusive"],
     ),
     "unchecked_that_never_begins": (
-        "with chaos_injector.inject(staged(play='raises'), check=False) as block: pass\n"
-        "assert block.outcome.result.error == 'OSError: the disk is on fire'",
+        (
+            "with chaos_injector.inject(staged(play='raises'), check=False) as block: pass\n"
+            "assert block.outcome.result.error == 'OSError: the disk is on fire'"
+        ),
         "passed",
         ["inconclusive"],
     ),
     "started_and_stopped": (
-        "chaos_injector.start(staged())\nassert RUNNING\n"
-        "(outcome,) = chaos_injector.stop()\nassert outcome.verdict == 'held'\nassert not RUNNING",
+        (
+            "chaos_injector.start(staged())\nassert RUNNING\n"
+            "(outcome,) = chaos_injector.stop()\nassert outcome.verdict == 'held'\nassert not RUNNING"
+        ),
         "passed",
         ["held"],
     ),
     "stopped_one_of_two": (
-        "a, b = chaos_injector.start(staged('a')), chaos_injector.start(staged('b'))\n"
-        "assert [one.name for one in chaos_injector.stop(a)] == ['a']\nassert RUNNING == ['b']",
+        (
+            "a, b = chaos_injector.start(staged('a')), chaos_injector.start(staged('b'))\n"
+            "assert [one.name for one in chaos_injector.stop(a)] == ['a']\nassert RUNNING == ['b']"
+        ),
         "passed",
         ["held", "held"],
     ),
     "stopped_twice": (
-        "a = chaos_injector.start(staged())\nassert chaos_injector.stop(a) == chaos_injector.stop(a)\n"
-        "assert chaos_injector.stop() == []",
+        (
+            "a = chaos_injector.start(staged())\nassert chaos_injector.stop(a) == chaos_injector.stop(a)\n"
+            "assert chaos_injector.stop() == []"
+        ),
         "passed",
         ["held"],
     ),
@@ -125,15 +139,19 @@ BODIES = {
     "run_that_never_ends": ("chaos_injector.run(staged())", "failed", ["inconclusive"]),
     "run_unchecked": ("chaos_injector.run(staged(play='raises'), check=False)", "passed", ["inconclusive"]),
     "exception_leaves_the_block": (
-        "with pytest.raises(OSError, match='mine'), chaos_injector.inject(staged()): raise OSError('mine')\n"
-        "assert not RUNNING",
+        (
+            "with pytest.raises(OSError, match='mine'), chaos_injector.inject(staged()): raise OSError('mine')\n"
+            "assert not RUNNING"
+        ),
         "passed",
         ["broke"],
     ),
     "not_held_is_caught": (
-        "with pytest.raises(NotHeld, match='it is not what it was') as caught:\n"
-        "    with chaos_injector.inject(staged(play='fails')): pass\n"
-        "assert [one.verdict for one in caught.value.outcomes] == ['inconclusive']",
+        (
+            "with pytest.raises(NotHeld, match='it is not what it was') as caught:\n"
+            "    with chaos_injector.inject(staged(play='fails')): pass\n"
+            "assert [one.verdict for one in caught.value.outcomes] == ['inconclusive']"
+        ),
         "passed",
         ["inconclusive"],
     ),
@@ -158,8 +176,10 @@ BODIES = {
     ),
     "never_entered": ("chaos_injector.inject(staged())", "failed", ["inconclusive"]),
     "entered_twice": (
-        "block = chaos_injector.inject(staged())\nwith block: pass\n"
-        "with pytest.raises(ChaosError):\n    with block: raise SystemError\nassert not RUNNING",
+        (
+            "block = chaos_injector.inject(staged())\nwith block: pass\n"
+            "with pytest.raises(ChaosError):\n    with block: raise SystemError\nassert not RUNNING"
+        ),
         "passed",
         ["held"],
     ),
