@@ -101,7 +101,7 @@ class Trigger(BaseModel, ABC):
         return f"when trigger {self.type!r} fires"
 
 
-FAULTS: Registry[Fault] = Registry("fault", group="pytest_chaos.faults")
-TRIGGERS: Registry[Trigger] = Registry("trigger", group="pytest_chaos.triggers")
+FAULTS: Registry[Fault] = Registry("fault", Fault, group="pytest_chaos.faults")  # type: ignore[type-abstract]  # compared with only
+TRIGGERS: Registry[Trigger] = Registry("trigger", Trigger, group="pytest_chaos.triggers")  # type: ignore[type-abstract]
 
 PositiveInt = Annotated[int, Field(ge=1), Integral]

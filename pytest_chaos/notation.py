@@ -62,6 +62,9 @@ def _like(pattern: str, message: str) -> tuple[AfterValidator, WithJsonSchema]:
     return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}{_END}"})
 
 
+Body = Annotated[
+    str, *_like(r"[^\u0000]{0,65536}", "a body is text of at most 65536 characters, without NUL")
+]
 HeaderName = Annotated[str, *_like(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", "not an HTTP header name")]
 HeaderValue = Annotated[str, *_like(r"[\t -~]{0,4096}", "a header value is one line of plain ASCII text")]
 

@@ -15,7 +15,11 @@ def _text(limit: int) -> BeforeValidator:
     return BeforeValidator(lambda value: clean(value, limit) if isinstance(value, str) else value)
 
 
-Line = Annotated[str, _text(500)]
+def _one_line(value: Any) -> Any:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+Line = Annotated[str, BeforeValidator(_one_line), _text(500)]
 Text = Annotated[str, _text(4_000)]
 Seconds = Annotated[float, Field(ge=0)]
 

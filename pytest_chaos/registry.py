@@ -26,8 +26,9 @@ class Registry(Generic[T]):
     cannot be loaded spoils only its own tag: asking for that tag raises with the cause.
     """
 
-    def __init__(self, kind: str, *, group: str) -> None:
+    def __init__(self, kind: str, base: type[T], *, group: str) -> None:
         self.kind = kind
+        self.base = base
         self.group = group
         self._classes: dict[str, type[T]] = {}
         self._broken: dict[str, str] = {}
@@ -38,11 +39,12 @@ class Registry(Generic[T]):
         """Return a decorator that registers a class under ``tag``.
 
         Raises:
-            SpecError: the class has no ``type: Literal[tag]`` field, or the tag belongs to another class.
+            SpecError: the class is no (finished) subclass of the base, has no ``type: Literal[tag]`` field, or
+                the tag belongs to another class.
         """
 
         def decorate(cls: type[T]) -> type[T]:
-            self._check_literal(tag, cls)
+            self._check_class(tag, cls)
             with self._lock:
                 old = self._classes.get(tag)
                 if old is not None and not _replaces(cls, old):
@@ -107,7 +109,15 @@ class Registry(Generic[T]):
                 except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises spoils its own tag only
                     self._broken[point.name] = f"entry point {point.value!r}: {type(error).__name__}: {error}"
 
-    def _check_literal(self, tag: str, cls: type[T]) -> None:
+    def _check_class(self, tag: str, cls: type[T]) -> None:
+        if not (isinstance(cls, type) and issubclass(cls, self.base)):
+            raise SpecError(
+                f"{cls!r} cannot be registered as {self.kind} {tag!r}: it is no {self.base.__name__}"
+            )
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise SpecError(
+                f"{_dotted(cls)} cannot be registered as {self.kind} {tag!r}: it has no {', '.join(missing)}()"
+            )
         fields: dict[str, Any] = getattr(cls, "model_fields", {})
         annotation = fields["type"].annotation if "type" in fields else None
         literal = get_args(annotation) if get_origin(annotation) is Literal else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ _CONTROLS = re.compile(
 )
 
 MAX_TEXT = 4_000
-MAX_ITEMS = 1_000
 MAX_DEPTH = 12
+MAX_DOCUMENT = 200_000
+"""Characters of text in one document, keys included; each item without text counts for ten."""
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
@@ -37,24 +39,54 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return text
 
 
-def clean_json(value: Any, *, depth: int = MAX_DEPTH) -> JsonValue:
+def clean_json(value: Any) -> JsonValue:
     """Return ``value`` as plain JSON: cleaned strings, finite numbers (others become null), bounded size and depth.
 
-    Values that JSON does not know (paths, dates, models) become their cleaned ``str``.
+    Values that JSON does not know (paths, dates, models) become their cleaned ``str``. What goes beyond
+    the budget of the whole document is left out.
     """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return int(value) if abs(value) < 2**63 else str(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, str):
-        return clean(str(value))
-    if depth == 0:
-        return "..."
-    if isinstance(value, dict):
-        pairs = list(value.items())[:MAX_ITEMS]
-        return {clean(str(key), 200): clean_json(item, depth=depth - 1) for key, item in pairs}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [clean_json(item, depth=depth - 1) for item in list(value)[:MAX_ITEMS]]
-    return clean(str(value))
+    return _Cleaner().clean(value, MAX_DEPTH)
+
+
+class _Cleaner:
+    def __init__(self) -> None:
+        self.left = MAX_DOCUMENT
+
+    def clean(self, value: Any, depth: int) -> JsonValue:
+        self.left -= 10
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return (
+                int(value)
+                if abs(value) < 2**63
+                else self.text(str(value) if value.bit_length() < 4_000 else "huge")
+            )
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else None
+        if isinstance(value, Mapping):
+            return self.members(value, depth - 1) if depth else "..."
+        if isinstance(value, list | tuple | set | frozenset):
+            return self.items(value, depth - 1) if depth else "..."
+        return self.text(value if isinstance(value, str) else str(value))
+
+    def text(self, text: str, limit: int = MAX_TEXT) -> str:
+        cleaned = clean(str(text), limit)
+        self.left -= len(cleaned)
+        return cleaned
+
+    def members(self, value: Mapping[Any, Any], depth: int) -> dict[str, JsonValue]:
+        kept: dict[str, JsonValue] = {}
+        for key, item in value.items():
+            if self.left <= 0:
+                break
+            kept[self.text(str(key), 200)] = self.clean(item, depth)
+        return kept
+
+    def items(self, value: Iterable[Any], depth: int) -> list[JsonValue]:
+        kept: list[JsonValue] = []
+        for item in value:
+            if self.left <= 0:
+                break
+            kept.append(self.clean(item, depth))
+        return kept

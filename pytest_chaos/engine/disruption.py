@@ -15,8 +15,11 @@ from pytest_chaos.engine.processes import Processes
 from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
 from pytest_chaos.errors import Cancelled
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, VerifyReport, Window
+from pytest_chaos.scrub import clean
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
+
+_MAX_MOMENTS = 100
 
 log = logging.getLogger("pytest_chaos")
 
@@ -207,7 +210,10 @@ class Disruption:
                 raise TypeError(
                     f"inject() of {action.type!r} returned {type(result).__name__}, not a ChaosResult"
                 )
-            self.result = result
+            # Built anew: it may have been changed since it was checked, or never have been.
+            self.result = ChaosResult.model_validate(
+                {name: getattr(result, name) for name in ChaosResult.model_fields}
+            )
         except Cancelled as cancelled:
             self._cancelled = str(cancelled)
         except BaseException as error:
@@ -236,6 +242,9 @@ class Disruption:
             self._changed.notify_all()
 
     def _note(self, moment: str) -> None:
+        moment = clean(str(moment), 100)
+        if len(self._moments) >= _MAX_MOMENTS and moment not in self._moments:
+            return
         self._moments[moment] = time.monotonic()
         log.info("%s: %r %s", self._task_id, self.spec.name, moment)
         self._announce()

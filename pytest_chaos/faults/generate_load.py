@@ -15,7 +15,7 @@ from pytest_chaos.context import RunContext
 from pytest_chaos.errors import TargetRefused
 from pytest_chaos.faults._load_session import LoadSession
 from pytest_chaos.fortio.argv import Load, load_argv, masked
-from pytest_chaos.notation import Duration, HeaderName, HeaderValue, Url, seconds
+from pytest_chaos.notation import Body, Duration, HeaderName, HeaderValue, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
 from pytest_chaos.settings import HARD_MAX_CONCURRENCY, HARD_MAX_QPS, Settings
@@ -68,7 +68,7 @@ class LoadTarget(BaseModel):
         Field(max_length=50, description="Request headers; their values are masked in all output."),
         AfterValidator(_no_framing),
     ] = Field(default_factory=dict)
-    body: Annotated[str | None, Field(max_length=65_536, description="Request body.")] = None
+    body: Annotated[Body | None, Field(description="Request body.")] = None
     min_delivered: Annotated[
         float,
         Field(ge=0, le=1, description="Share of the asked rate that must arrive for the load to count."),

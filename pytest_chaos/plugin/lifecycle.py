@@ -132,9 +132,9 @@ class Lifecycle:
         try:
             self._begin(item, attempt)
         except ChaosError as error:
-            self._abandon(attempt, error)
+            self._abandon(item, attempt, error)
         except BaseException as error:
-            self._abandon(attempt, error)
+            self._abandon(item, attempt, error)
             if isinstance(error, INTERRUPTS):
                 self._reporting.keep(item.nodeid, attempt.outcomes)
             raise
@@ -196,7 +196,7 @@ class Lifecycle:
                     checks[key] = found
         return checks
 
-    def _abandon(self, attempt: Attempt, error: BaseException) -> None:
+    def _abandon(self, item: pytest.Item, attempt: Attempt, error: BaseException) -> None:
         """Stop whatever was started, and keep outcomes for the report that is going to be made."""
         reason = (
             str(error)
@@ -209,6 +209,7 @@ class Lifecycle:
             attempt.outcomes = list(attempt.run.refuse(reason))
         else:
             attempt.outcomes = list(attempt.run.end(Body.not_run))
+        self._tell(item, attempt)
 
     # ------------------------------------------------------------------ the body
 
@@ -250,6 +251,9 @@ class Lifecycle:
         if attempt.run is not None:
             attempt.outcomes = list(attempt.run.end(body))
         attempt.outcomes = [*attempt.outcomes, *by_hand]
+        self._tell(item, attempt)
+
+    def _tell(self, item: pytest.Item, attempt: Attempt) -> None:
         for outcome in attempt.outcomes:
             item.ihook.pytest_chaos_outcome(item=item, outcome=outcome)
 

@@ -167,11 +167,12 @@ class Values:
         """Return a key, which must be text. Raises ``SourceError``."""
         if key.problem:
             raise self._error(key, path, key.problem)
-        if not isinstance(key, Leaf) or not isinstance(key.value, str):
-            what = f"{kind_of(key)} cannot be a key; only text can" + (
-                ", so quote it" if isinstance(key, Leaf) else ""
-            )
-            raise self._error(key, path, what)
+        if not isinstance(key, Leaf):
+            braces = self._document.text[max(0, key.offset - 1) :].startswith("{{")
+            advice = "; a placeholder is {{NAME}}, of letters, digits, _ . and -" if braces else ""
+            raise self._error(key, path, f"{kind_of(key)} cannot be a key; only text can{advice}")
+        if not isinstance(key.value, str):
+            raise self._error(key, path, f"{kind_of(key)} cannot be a key; only text can, so quote it")
         if key.value == "<<" and not key.style:
             raise self._error(
                 key,

@@ -41,7 +41,7 @@ def read_yaml(document: Document, loader: Any = LOADER) -> Node | None:
     documents = 0
     try:
         for event in yaml.parse(shield.hidden, Loader=loader):
-            offset = event.start_mark.index
+            offset = event.start_mark.index if event.start_mark else 0
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -67,7 +67,7 @@ def _grow(tree: Tree, event: yaml.Event, offset: int, shield: _Shield) -> None:
     elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
         tree.close()
     elif isinstance(event, yaml.AliasEvent):
-        tree.alias(event.anchor, offset)
+        tree.alias(event.anchor or "", offset)
 
 
 def _leaf(event: yaml.ScalarEvent, offset: int, shield: _Shield) -> Leaf:
@@ -128,8 +128,8 @@ class _Shield:
         if not PLACEHOLDER.search(text):
             return
         taken = {ord(char) >> 7 for char in set(text)}
-        taken |= {int(found[1], 16) >> 7 for found in re.finditer(r"\\[uU]([0-9a-fA-F]{4,8})", text)}
-        taken |= {int(found[1], 16) >> 7 for found in re.finditer(r"\\u([0-9a-fA-F]{4})", text)}
+        escapes = re.finditer(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})", text)
+        taken |= {int(found[1] or found[2], 16) >> 7 for found in escapes}
         free = next((block << 7 for block in range(0xE000 >> 7, 0xF900 >> 7) if block not in taken), None)
         if free is None:
             raise document.error(0, "no private character of Unicode is left to stand for placeholders")
