@@ -1,7 +1,8 @@
 """Gemini: a strict local server that speaks the real protocol over real HTTP, and answers from a script.
 
 It refuses what the service refuses, in the same words: see ``gemini_rules``. What it answers is data: a list of
-``Answer``, made with the functions below; the last one is given again and again.
+``Answer``, made with the functions below. The last one is given again and again; a new conversation, once the one
+before has had an answer of the model, begins the list anew.
 """
 
 from __future__ import annotations
@@ -172,6 +173,7 @@ class Gemini:
         self._key = key
         self._path = re.compile(rf"/(v1|v1beta|v1alpha)/models/{re.escape(model)}:generateContent")
         self._said: list[Any] = []
+        self._next = 0
         self._arrived = threading.Condition()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.gemini = self
@@ -215,7 +217,6 @@ class Gemini:
         except _Refused as error:
             refused = error
         with self._arrived:
-            answered = len(self.requests) - len(self.refused)
             why = None if refused is None else str(refused)
             self.requests.append(
                 Request(path=path, headers=headers, body=document, at=time.monotonic(), refused=why)
@@ -223,7 +224,10 @@ class Gemini:
             self._arrived.notify_all()
         if refused:
             return refused.answer
-        scripted = self.script[min(answered, len(self.script) - 1)]
+        if self._said and len(document["contents"]) == 1:
+            self._said, self._next = [], 0
+        scripted = self.script[min(self._next, len(self.script) - 1)]
+        self._next += 1
         if scripted.turn is not None:
             self._said = [*document["contents"], scripted.turn]
         return scripted
