@@ -467,6 +467,19 @@ def test_rate_so_low_or_body_so_short_that_no_request_was_due(
 
 
 @absorbers
+def test_load_that_is_hardly_there(inner: InnerPytest, shop: Shop, absorber: str) -> None:
+    """It may or may not reach into the body; either way nothing was due in it."""
+    spec = load_spec(shop.url, qps=50, duration="10ms")
+    run = inner(module(spec, absorber=absorber, body="time.sleep(0.1)"))
+    assert_not_green(
+        run,
+        word="failed",
+        happened="not one whole request was due|not while the body ran",
+        remedy="longer|last|`?wait|rate",
+    )
+
+
+@absorbers
 def test_load_that_is_over_before_the_body_is_reached(inner: InnerPytest, shop: Shop, absorber: str) -> None:
     """Two disruptions: the short one has long ended when the other one lets the body start."""
     specs = [
@@ -501,3 +514,54 @@ def test_xfail_keeps_its_meaning_for_a_disruption_that_happened(
     end = run.test()
     assert (end.word, run.exit_code) == (word, code), run.stdout
     assert end.verdicts == ["held" if body == "pass" else "broke"]
+
+
+OTHER_ABSORBERS = {
+    "pytest.xfail in the body": """
+def test_it():
+    pytest.xfail("known")
+""",
+    "a mark that the body adds": """
+def test_it(request):
+    request.node.add_marker(pytest.mark.xfail(reason="known"))
+    raise ValueError("broke")
+""",
+    "a mark that a fixture adds": """
+@pytest.fixture(autouse=True)
+def known(request):
+    request.node.add_marker(pytest.mark.xfail(reason="known"))
+
+def test_it():
+    raise ValueError("broke")
+""",
+    "an exception that is expected": """
+@pytest.mark.xfail(raises=ValueError)
+def test_it():
+    raise ValueError("broke")
+""",
+    "unittest's expected failure": """
+import unittest
+class TestOld(unittest.TestCase):
+    @unittest.expectedFailure
+    def test_it(self):
+        self.fail("broke")
+""",
+}
+
+
+@pytest.mark.parametrize(
+    "source", OTHER_ABSORBERS.values(), ids=[name.replace(" ", "-") for name in OTHER_ABSORBERS]
+)
+@pytest.mark.parametrize("happens", [False, True])
+def test_no_way_to_expect_a_failure_absorbs_a_disruption_that_was_none(
+    inner: InnerPytest, source: str, happens: bool
+) -> None:
+    """With a disruption that happened, each of them does absorb the failure of the body."""
+    mark = "INSTANT" if happens else "LATE, wait='none'"
+    head = f"{INSTANT_FAULT}\nLATE = {{**INSTANT, 'trigger': {{'type': 'time', 'delay_seconds': 60}}}}\n"
+    run = inner(head + f"pytestmark = pytest.mark.chaos({mark})\n" + source)
+    end = run.test()
+    if happens:
+        assert (run.exit_code, end.word, end.verdicts) == (0, "xfailed", ["broke"]), run.stdout
+    else:
+        assert (run.exit_code, end.word, end.verdicts) == (1, "failed", ["inconclusive"]), run.stdout

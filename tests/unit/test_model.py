@@ -152,7 +152,10 @@ BAD: dict[str, tuple[Any, str]] = {
         "unknown trigger type 'tiem'.*did you mean 'time'",
     ),
     "unknown fault": (spec_with("action", "type", value="generate-load"), "did you mean 'generate_load'"),
-    "type is a number": (spec_with("action", "type", value=7), "unknown fault type '7'"),
+    "type is a number": (
+        spec_with("action", "type", value=7),
+        "unknown fault type: it must be text, not int; registered: .*generate_load",
+    ),
     "type is a list": (spec_with("action", "type", value=["time"]), "unknown fault type"),
     "the other registry's type": (spec_with("action", "type", value="time"), "unknown fault type 'time'"),
     "target is a list": (spec_with(*TARGET, value=[URL]), "action.target: .*(dictionary|mapping).*a list"),
@@ -197,7 +200,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "header name with a colon": (
         spec_with(*TARGET, "headers", value={"X-A:": "1"}),
-        "not an HTTP header name",
+        "not the name of an HTTP header",
     ),
     "header of the connection": (
         spec_with(*TARGET, "headers", value={"content-length": "5"}),
@@ -711,7 +714,7 @@ def test_a_result_is_scrubbed_when_it_is_made() -> None:
         details=details,
     )
     clean = "red ok\nnext\tcell"
-    assert [result.injected_fault, result.output, result.error] == [clean] * 3
+    assert (result.injected_fault, result.output, result.error) == ("red ok next cell", clean, clean)
     assert result.details == {clean: [clean, {"deep": clean}], "nan": None, "inf": [None, None], "path": "/x"}
 
 
@@ -723,14 +726,14 @@ def test_a_result_is_cut_to_size() -> None:
         error="e" * 10**6,
         details={"text": "t" * 10**6, "many": list(range(10**5)), **{f"k{n}": n for n in range(5000)}},
     )
-    assert len(result.model_dump_json()) < 100_000
+    assert len(result.model_dump_json()) < 250_000
     assert "more characters" in result.output
 
 
 def test_a_result_is_cut_to_size_as_a_whole() -> None:
     details: dict[str, Any] = {"many": [["x" * 4_000] * 100] * 100}
     result = ChaosResult(success=True, injected_fault="f", details=details)
-    assert len(result.model_dump_json()) < 2_000_000
+    assert len(result.model_dump_json()) < 250_000
 
 
 def test_details_are_plain_json_however_they_nest() -> None:
@@ -880,7 +883,7 @@ def test_importing_the_package_imports_nothing_that_costs_time(tmp_path: Path) -
 
 
 def test_a_registry_of_its_own_imports_nothing_before_it_is_asked() -> None:
-    registry: Registry[Fault] = Registry("fault", group="no_such_package.faults")
+    registry: Registry[Quake] = Registry("fault", Quake, group="no_such_package.faults")
     registry.register("quake")(Quake)
     with pytest.raises(ModuleNotFoundError):
         registry.keys()
