@@ -1,11 +1,15 @@
-"""The notations that specs use for durations and URLs: one pattern each, shared by validation and JSON Schema."""
+"""The notations that specs use for text, durations, URLs and headers: one pattern each, shared by validation and JSON Schema."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from pytest_chaos.placeholders import PLACEHOLDER
 
@@ -20,7 +24,13 @@ _URL: Final = (
     r"[Hh][Tt][Tt][Pp][Ss]?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::" + _PORT + r")?"
     r"(?:[/?][A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*)?" + _END
 )
-_HOLE: Final = r"[\s\S]*" + PLACEHOLDER.pattern
+_HOLE: Final = rf"(?![^/?#]*//[^/?#]*@)[ -~]*{PLACEHOLDER.pattern}[ -~]*{_END}"
+# Names of headers that belong to the connection, in any case.
+_FRAMING: Final = "|".join(
+    "".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in name)
+    for name in ("content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer")
+)
+_HEADER: Final = rf"(?!(?:{_FRAMING}){_END})[A-Za-z0-9!#$%&'*+.^_`|~-]{{1,100}}{_END}"
 
 
 def seconds(text: str) -> float:
@@ -39,19 +49,57 @@ def _duration(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if PLACEHOLDER.search(text) or re.match(_URL, text):
+    if re.match(_URL, text) or re.match(_HOLE, text):
         return text
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme.lower() not in {"http", "https"}:
-        raise ValueError("only http:// and https:// URLs can be put under load")
     if "@" in re.split(r"[/?#]", rest)[0]:
         raise ValueError("a URL with user information is refused; put credentials into `headers`")
-    if "#" in rest:
-        raise ValueError("a URL with a fragment is refused; a fragment is never sent")
+    if not PLACEHOLDER.search(text):
+        if not separator or scheme.lower() not in {"http", "https"}:
+            raise ValueError("only http:// and https:// URLs can be put under load")
+        if "#" in rest:
+            raise ValueError("a URL with a fragment is refused; a fragment is never sent")
     raise ValueError("not a plain ASCII URL such as http://127.0.0.1:8080/path")
 
 
-def _like(pattern: str, message: str) -> tuple[AfterValidator, WithJsonSchema]:
+def _header_name(text: str) -> str:
+    if re.fullmatch(_FRAMING, text):
+        raise ValueError("this header belongs to the connection; it cannot be set")
+    if not re.match(_HEADER, text):
+        raise ValueError("not an HTTP header name")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Check text against its notation, and tell the JSON Schema the pattern of it; what else both say stays.
+
+    ``check`` raises ``ValueError`` for exactly what ``pattern`` does not match.
+    """
+
+    pattern: str
+    check: Callable[[str], str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})"}
+
+
+@dataclass(frozen=True, slots=True)
+class _NoOtherKeys:
+    """Tell the JSON Schema of a mapping that a key which does not fit its pattern is an error."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "additionalProperties": False}
+
+
+def _like(pattern: str, message: str) -> _Written:
     compiled = re.compile(pattern + _END)
 
     def check(text: str) -> str:
@@ -59,23 +107,19 @@ def _like(pattern: str, message: str) -> tuple[AfterValidator, WithJsonSchema]:
             raise ValueError(message)
         return text
 
-    return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}{_END}"})
+    return _Written(pattern + _END, check)
 
 
-Body = Annotated[
-    str, *_like(r"[^\u0000]{0,65536}", "a body is text of at most 65536 characters, without NUL")
-]
-HeaderName = Annotated[str, *_like(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", "not an HTTP header name")]
-HeaderValue = Annotated[str, *_like(r"[\t -~]{0,4096}", "a header value is one line of plain ASCII text")]
+Plain = _like(r"[^\u0000\ud800-\udfff]*", "text cannot hold NUL or half a surrogate pair")
+"""Mark text as fit for a command line and a report."""
 
-Duration = Annotated[
-    str,
-    AfterValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": f"^(?:{_DURATION}|{PLACEHOLDER.pattern}{_END})"}),
-]
+HeaderName = Annotated[str, _Written(_HEADER, _header_name)]
+HeaderValue = Annotated[str, _like(r"[\t -~]{0,4096}", "a header value is one line of plain ASCII text")]
+Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=50), _NoOtherKeys()]
+"""Request headers, without those that frame a message."""
+
+Duration = Annotated[str, _Written(f"{_DURATION}|{PLACEHOLDER.pattern}{_END}", _duration)]
 """A duration as text; a placeholder may stand for the whole of it."""
 
-Url = Annotated[
-    str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": f"^(?:{_URL}|{_HOLE})"})
-]
+Url = Annotated[str, Field(max_length=2000), _Written(f"{_URL}|{_HOLE}", _url)]
 """An absolute http or https URL without user information or fragment; with placeholders it is checked once filled."""

@@ -39,6 +39,14 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     return text
 
 
+def shown(value: Any, limit: int = 120) -> str:
+    """Return the cleaned ``repr`` of whatever somebody has written; what has none is named by its type."""
+    try:
+        return clean(repr(value), limit)
+    except Exception:  # noqa: BLE001 - foreign __repr__, whole numbers of many digits, nesting without end
+        return f"a value of type {type(value).__name__}"
+
+
 def clean_json(value: Any) -> JsonValue:
     """Return ``value`` as plain JSON: cleaned strings, finite numbers (others become null), bounded size and depth.
 

@@ -11,15 +11,16 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     SerializationInfo,
-    StringConstraints,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pytest_chaos.base import FAULTS, SPEC_CONFIG, TRIGGERS, Fault, Trigger
 from pytest_chaos.errors import SpecError
+from pytest_chaos.notation import Plain
 from pytest_chaos.placeholders import fill
 from pytest_chaos.registry import Registry
+from pytest_chaos.scrub import shown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -65,7 +66,7 @@ class Tagged(Generic[M]):
             )
         tag = value["type"]
         try:
-            cls = self.registry.get(tag if isinstance(tag, str) else repr(tag))
+            cls = self.registry.get(tag if isinstance(tag, str) else shown(tag, 80))
         except SpecError as error:
             raise PydanticCustomError("unknown_type", "{message}", {"message": str(error)}) from None
         return cls.model_validate(dict(value))
@@ -74,9 +75,13 @@ class Tagged(Generic[M]):
         self, _schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         refs = {tag: handler(cls.__pydantic_core_schema__) for tag, cls in self.registry.items()}
-        for ref in refs.values():  # the tag selects the class, so it must be there although it has a default
+        for (
+            tag,
+            ref,
+        ) in refs.items():  # the tag selects the class, so it must be there although it has a default
             definition = handler.resolve_ref_schema(ref)
             definition["required"] = sorted({*definition.get("required", ()), "type"})
+            definition["properties"]["type"]["description"] = f"Selects the {self.registry.kind} `{tag}`."
         discriminator: dict[str, Any] = {"propertyName": "type"}
         if all("$ref" in ref for ref in refs.values()):
             discriminator["mapping"] = {tag: ref["$ref"] for tag, ref in refs.items()}
@@ -84,7 +89,11 @@ class Tagged(Generic[M]):
 
 
 def _either_verify_or_verification(schema: JsonSchemaValue) -> None:
-    schema["properties"]["verification"] = {**schema["properties"]["verify"], "title": "Verification"}
+    schema["properties"]["verification"] = {
+        **schema["properties"]["verify"],
+        "title": "Verification",
+        "description": "Another name for `verify`.",
+    }
     schema["not"] = {"required": ["verify", "verification"]}
 
 
@@ -95,13 +104,29 @@ class ChaosSpec(BaseModel):
 
     name: Annotated[
         str,
-        StringConstraints(min_length=1, max_length=200),
-        Field(description="Names the disruption in every report.", examples=["lunch rush"]),
+        Field(
+            min_length=1,
+            max_length=200,
+            description="Names the disruption in every report.",
+            examples=["lunch rush"],
+        ),
+        Plain,
     ] = "Planned Disruption"
-    trigger: Annotated[Trigger, Tagged(TRIGGERS, Trigger), Field(description="When the fault fires.")]
-    action: Annotated[Fault, Tagged(FAULTS, Fault), Field(description="The fault: what harm is done.")]
+    trigger: Annotated[
+        Trigger,
+        Tagged(TRIGGERS, Trigger),
+        Field(description="When the fault fires.", examples=[{"type": "time", "delay_seconds": 0.5}]),
+    ]
+    action: Annotated[
+        Fault,
+        Tagged(FAULTS, Fault),
+        Field(
+            description="The fault: what harm is done.",
+            examples=[{"type": "generate_load", "target": {"service_url": "{{SHOP_URL}}/", "qps": 300}}],
+        ),
+    ]
     verify: Annotated[
-        str | None,
+        Annotated[str, Plain] | None,
         Field(
             validation_alias=AliasChoices("verify", "verification"),
             description="Key of the check in `chaos_verifiers` that must hold afterwards.",

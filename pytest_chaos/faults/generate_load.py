@@ -8,14 +8,14 @@ import threading
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from pytest_chaos.base import FAULTS, SPEC_CONFIG, Fault, Integral, Plan
 from pytest_chaos.context import RunContext
 from pytest_chaos.errors import TargetRefused
 from pytest_chaos.faults._load_session import LoadSession
 from pytest_chaos.fortio.argv import Load, load_argv, masked
-from pytest_chaos.notation import Body, Duration, HeaderName, HeaderValue, Url, seconds
+from pytest_chaos.notation import Duration, Headers, Plain, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
 from pytest_chaos.settings import HARD_MAX_CONCURRENCY, HARD_MAX_QPS, Settings
@@ -23,14 +23,6 @@ from pytest_chaos.settings import HARD_MAX_CONCURRENCY, HARD_MAX_QPS, Settings
 # fortio paces wrongly under a short -t, so it always gets a long one; it only bounds an orphan.
 _RUN_LIMIT_S: Final = 600.0
 _ANSWER_WITHIN_S: Final = 0.25
-_FRAMING: Final = {"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
-
-
-def _no_framing(headers: dict[str, str]) -> dict[str, str]:
-    for name in headers:
-        if name.lower() in _FRAMING:
-            raise ValueError(f"header {name!r} belongs to the connection; it cannot be set")
-    return headers
 
 
 class LoadTarget(BaseModel):
@@ -40,38 +32,59 @@ class LoadTarget(BaseModel):
 
     service_url: Annotated[
         Url,
-        StringConstraints(max_length=2000),
-        Field(description="URL that is requested.", examples=["http://127.0.0.1:8080/checkout"]),
+        Field(
+            description="URL that is requested: http or https, without user information and fragment.",
+            examples=["http://127.0.0.1:8080/checkout", "{{SHOP_URL}}/checkout"],
+        ),
     ]
     qps: Annotated[
-        int, Field(ge=1, le=HARD_MAX_QPS, description="Requests a second over all connections."), Integral
+        int,
+        Field(ge=1, le=HARD_MAX_QPS, description="Requests a second over all connections.", examples=[300]),
+        Integral,
     ] = 100
     duration: Annotated[
         Duration | None,
-        Field(description="How long the load lasts; without it, until the body ends.", examples=["30s"]),
+        Field(
+            description="How long the load lasts; without it, until the body ends.",
+            examples=["30s", "1m30s", "500ms"],
+        ),
     ] = None
     concurrency: Annotated[
         Annotated[int, Field(ge=1, le=HARD_MAX_CONCURRENCY), Integral] | None,
         Field(
             description="Connections. Without it as many as answers of 0.25 s need. A connection that answers slower "
-            "than concurrency / qps skips its turns."
+            "than concurrency / qps skips its turns.",
+            examples=[16],
         ),
     ] = None
     timeout: Annotated[
         Duration, Field(description="How long one request may take, at most 30s.", examples=["500ms"])
     ] = "3s"
     method: Annotated[
-        Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], Field(description="HTTP method.")
+        Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        Field(description="HTTP method.", examples=["POST"]),
     ] = "GET"
     headers: Annotated[
-        dict[HeaderName, HeaderValue],
-        Field(max_length=50, description="Request headers; their values are masked in all output."),
-        AfterValidator(_no_framing),
+        Headers,
+        Field(
+            description="Request headers; their values are masked in all output. "
+            "Those that belong to the connection cannot be set.",
+            examples=[{"Accept": "application/json"}],
+            json_schema_extra={"default": {}},
+        ),
     ] = Field(default_factory=dict)
-    body: Annotated[Body | None, Field(description="Request body.")] = None
+    body: Annotated[
+        Annotated[str, Field(max_length=65_536), Plain] | None,
+        Field(description="Request body.", examples=['{"items": [1, 2]}']),
+    ] = None
     min_delivered: Annotated[
         float,
-        Field(ge=0, le=1, description="Share of the asked rate that must arrive for the load to count."),
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the asked rate that must arrive for the load to count.",
+            examples=[0.99],
+        ),
     ] = 0.9
 
     @property
@@ -90,15 +103,27 @@ class GenerateLoadFault(Fault):
     """Put a URL under load with fortio, and count what was really answered."""
 
     type: Literal["generate_load"] = "generate_load"
-    target: LoadTarget
+    target: Annotated[
+        LoadTarget,
+        Field(
+            description="What is put under load, and how hard.",
+            examples=[{"service_url": "{{SHOP_URL}}/checkout", "qps": 300}],
+        ),
+    ]
     goal: Annotated[
-        str | None,
-        Field(max_length=2000, description="What the load is for, in words, for an agent that asks a model."),
+        Annotated[str, Field(max_length=2000), Plain] | None,
+        Field(
+            description="What the load is for, in words, for an agent that asks a model.",
+            examples=["find the rate at which answers take longer than a second"],
+        ),
     ] = None
     bursts: Annotated[
         int,
         Field(
-            ge=1, le=10, description="How many loads an agent that asks a model may run, one after another."
+            ge=1,
+            le=10,
+            description="How many loads an agent that asks a model may run, one after another.",
+            examples=[3],
         ),
         Integral,
     ] = 1

@@ -67,6 +67,22 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Time the body and judge it. The innermost wrapper; the machinery may be loaded while the body runs."""
+    if (found := _lifecycle_of(item.config)) is not None:
+        found.body_starts(item)
+    try:
+        result = yield
+    except BaseException as error:
+        if (found := _lifecycle_of(item.config)) is not None:
+            found.body_raised(item, error)
+        raise
+    if (found := _lifecycle_of(item.config)) is not None:
+        found.body_returned(item)
+    return result
+
+
 class Gate:
     """Load the reporting when the first report with chaos arrives, which under xdist comes from a worker."""
 
@@ -84,12 +100,17 @@ class Gate:
 
 def ensure_lifecycle(config: pytest.Config) -> Lifecycle:
     """Return the object that runs chaos in this process; register it first if need be."""
-    found: Lifecycle | None = config.pluginmanager.get_plugin("chaos-lifecycle")
+    found = _lifecycle_of(config)
     if found is None:
         from pytest_chaos.plugin.lifecycle import Lifecycle
 
         found = Lifecycle(config, config.stash[SETTINGS], ensure_reporting(config))
         config.pluginmanager.register(found, "chaos-lifecycle")
+    return found
+
+
+def _lifecycle_of(config: pytest.Config) -> Lifecycle | None:
+    found: Lifecycle | None = config.pluginmanager.get_plugin("chaos-lifecycle")
     return found
 
 

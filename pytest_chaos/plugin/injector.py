@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, Self
 
 from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
-from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, worst
+from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict
 from pytest_chaos.plugin import text
-from pytest_chaos.plugin.marks import check_spec, read_entry
+from pytest_chaos.plugin.marks import check_spec, read_entry, read_wait
 from pytest_chaos.plugin.offloop import off_loop
 from pytest_chaos.plugin.outcomes import body_of
 from pytest_chaos.settings import Settings
@@ -27,6 +27,8 @@ class Injection:
     Attributes:
         outcomes: one for each spec, once the block has ended.
         active: set while the first of them is really under way.
+        check: whether leaving the block raises unless every disruption held.
+        told: whether the test was told of the outcomes; if not, they decide about it in the end.
     """
 
     def __init__(
@@ -35,10 +37,14 @@ class Injection:
         self.outcomes: list[ChaosOutcome] = []
         self.active = threading.Event()
         self.check = check
+        self.told = False
         self._specs = specs
         self._new_run = new_run
         self._disabled = disabled
+        self._entered = False
+        self._abandoned = False
         self._run: Run | None = None
+        self._lock = threading.Lock()
 
     @property
     def outcome(self) -> ChaosOutcome:
@@ -47,63 +53,80 @@ class Injection:
             raise ChaosError("there is no outcome yet: the disruption has not ended")
         return max(self.outcomes, key=lambda outcome: outcome.verdict.rank)
 
-    @property
-    def ended(self) -> bool:
-        """Tell whether the outcomes are there."""
-        return bool(self.outcomes)
-
     def begin(self) -> None:
         """Start the disruptions and wait until the block may run.
 
         Raises:
-            NotHeld: one failed before it was active; with ``check=False`` the block runs all the same.
+            ChaosError: the block was entered before.
+            NotHeld: a disruption failed before it was active; with ``check=False`` the block runs all the same.
         """
+        self._enter()
+        self._start()
+        self._tell_of_a_bad_start()
+
+    def _enter(self) -> None:
+        if self._entered:
+            raise ChaosError("this block was entered already; ask chaos_injector.inject() for another one")
+        self._entered = True
+
+    def _start(self) -> None:
+        """Do what may block. What goes wrong with the disruptions ends up in ``outcomes``."""
         if self._disabled:
+            self.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in self._specs]
             return
         try:
-            self._run = self._new_run()
-            self.active = self._run.disruptions[0].active
-            self._run.prepare()
-            self._run.begin()
+            run = self._run = self._new_run()
+            self.active = run.disruptions[0].active
+            run.prepare()
+            if self._abandoned:
+                run.stop()
+            run.begin()
         except NotStarted:
-            if self.check:
-                self._give_up()
+            if self.check or self._abandoned:
+                self.end(Body.not_run)
         except ChaosError as error:
             self.outcomes = [unrun(spec, Verdict.inconclusive, str(error)) for spec in self._specs]
-            raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes) from None
         except BaseException:
             self.stop()
             raise
-        if self._run is not None:
+        if self._abandoned:
+            self.end(Body.not_run)
+        if self._run is not None and not self.outcomes:
             self._run.body_starts()
 
-    def _give_up(self) -> NoReturn:
-        assert self._run is not None  # noqa: S101 - it was made before it could fail to start
-        self.outcomes = self._run.end(Body.not_run)
-        raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes) from None
+    def _tell_of_a_bad_start(self) -> None:
+        if self.outcomes and not self._disabled:
+            self.told = True
+            raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes)
 
     def stop(self) -> None:
         """Ask the disruptions to stop, without waiting."""
+        self._abandoned = True
         if self._run is not None:
             self._run.stop()
 
     def end(self, body: Body) -> list[ChaosOutcome]:
         """Stop, wait, judge. The second call returns what the first one said."""
-        if not self.outcomes:
-            if self._run is None:
-                self.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in self._specs]
-            else:
-                self._run.body_ends()
+        with self._lock:
+            if not self.outcomes and self._run is not None:
+                if body is not Body.not_run:
+                    self._run.body_ends()
                 self.outcomes = self._run.end(body)
-        return self.outcomes
+            elif not self.outcomes:
+                why = "it was never entered: use `with`, `async with` or chaos_injector.start()"
+                self.outcomes = [unrun(spec, Verdict.inconclusive, why) for spec in self._specs]
+            return self.outcomes
 
-    def _leave(self, error: BaseException | None) -> None:
-        outcomes = self.end(Body.passed if error is None else body_of(error))
+    def _tell(self, error: BaseException | None) -> None:
+        """Tell the test of outcomes that it does not know yet: by raising, or in a note on its own failure."""
+        if self.told:
+            return
+        self.told = True
         if error is not None:
-            if note := text.note(outcomes):
+            if note := text.note(self.outcomes):
                 error.add_note(note)
-        elif self.check and worst([one.verdict for one in outcomes]).fails:
-            raise NotHeld(text.failure(outcomes, "chaos_injector:"), outcomes)
+        elif self.check and any(one.verdict.fails for one in self.outcomes):
+            raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes)
 
     def __enter__(self) -> Self:
         self.begin()
@@ -113,24 +136,33 @@ class Injection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
         __tracebackhide__ = True
-        self._leave(error)
+        self.end(_body(error))
+        self._tell(error)
         return False
 
     async def __aenter__(self) -> Self:
-        try:
-            await off_loop(self.begin)
-        except BaseException:
-            self.stop()
-            raise
+        self._enter()
+        await off_loop(self._start, self.stop)
+        self._tell_of_a_bad_start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
         __tracebackhide__ = True
-        self.stop()
-        await off_loop(lambda: self._leave(error))
+        if self._run is not None:
+            self._run.body_ends()
+        try:
+            await off_loop(lambda: self.end(_body(error)))
+        finally:  # a block that is left by a cancellation may be cancelled again here; its own failure tells enough
+            if error is not None:
+                self._tell(error)
+        self._tell(error)
         return False
+
+
+def _body(error: BaseException | None) -> Body:
+    return Body.passed if error is None else body_of(error)
 
 
 class ChaosInjector:
@@ -144,7 +176,6 @@ class ChaosInjector:
         self._settings = settings
         self._injections: list[Injection] = []
         self._refused: list[ChaosOutcome] = []
-        self._left: list[Injection] = []
 
     @property
     def active(self) -> threading.Event:
@@ -157,17 +188,14 @@ class ChaosInjector:
         return [*self._refused, *(outcome for one in self._injections for outcome in one.outcomes)]
 
     @property
-    def left_running(self) -> list[ChaosOutcome]:
-        """The outcomes of what the body started and did not stop; they decide about the test."""
-        return [outcome for one in self._left if one.check for outcome in one.outcomes]
+    def untold(self) -> list[ChaosOutcome]:
+        """The outcomes that the body was not told of, such as of what it left running; they decide about the test."""
+        return [outcome for one in self._injections if one.check and not one.told for outcome in one.outcomes]
 
     @property
-    def checked(self) -> list[ChaosOutcome]:
-        """The outcomes that were not left to the test by ``check=False``."""
-        return [
-            *self._refused,
-            *(outcome for one in self._injections if one.check for outcome in one.outcomes),
-        ]
+    def left_to_the_test(self) -> list[ChaosOutcome]:
+        """The outcomes of what was started with ``check=False``."""
+        return [outcome for one in self._injections if not one.check for outcome in one.outcomes]
 
     def inject(self, *specs: Any, wait: str = "active", check: bool = True) -> Injection:
         """Return a block, for ``with`` or ``async with``, that is disrupted.
@@ -182,12 +210,12 @@ class ChaosInjector:
             given = [spec for entry in specs for spec in read_entry(entry)]
             if not given:
                 raise SpecError("chaos_injector: give at least one spec")
-            how = Wait(wait)
+            how = read_wait(wait, "chaos_injector")
             for spec in given:
                 check_spec(spec, how, self._settings)
-        except (SpecError, ValueError) as error:
+        except SpecError as error:
             self._refused.append(refused(str(error)))
-            raise error if isinstance(error, SpecError) else SpecError(f"chaos_injector: {error}") from None
+            raise
         injection = Injection(
             given, lambda: self._new_run(given, how), check=check, disabled=self._settings.disable
         )
@@ -207,8 +235,10 @@ class ChaosInjector:
             NotHeld: one did not hold, and was not started with ``check=False``.
         """
         __tracebackhide__ = True
-        chosen = [injection] if injection else [one for one in self._injections if not one.ended]
+        chosen = [injection] if injection else [one for one in self._injections if not one.told]
         outcomes = [outcome for one in chosen for outcome in one.end(Body.passed)]
+        for one in chosen:
+            one.told = True
         bad = [outcome for one in chosen if one.check for outcome in one.outcomes if outcome.verdict.fails]
         if bad:
             raise NotHeld(text.failure(bad, "chaos_injector:"), bad)
@@ -224,10 +254,8 @@ class ChaosInjector:
     def close(self, body: Body) -> list[ChaosOutcome]:
         """End what still runs because the body is over; return all outcomes."""
         for one in self._injections:
-            if not one.ended:
-                self._left.append(one)
-                one.stop()
-        for one in self._left:
+            one.stop()
+        for one in self._injections:
             one.end(body)
         return self.outcomes
 

@@ -213,28 +213,30 @@ class Lifecycle:
 
     # ------------------------------------------------------------------ the body
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Time the body, then stop, verify and judge."""
+    def body_starts(self, item: pytest.Item) -> None:
+        """Note that the body of ``item`` begins now."""
+        if (attempt := item.stash.get(_ATTEMPT, None)) is not None:
+            attempt.body_open = True
+            if attempt.run is not None:
+                attempt.run.body_starts()
+
+    def body_raised(self, item: pytest.Item, error: BaseException) -> None:
+        """Stop and judge; what the body raised stays what the test failed with."""
+        if (attempt := item.stash.get(_ATTEMPT, None)) is not None:
+            self._body_raised(item, attempt, error)
+
+    def body_returned(self, item: pytest.Item) -> None:
+        """Stop, verify and judge; fail the test unless every disruption held."""
         attempt = item.stash.get(_ATTEMPT, None)
         if attempt is None:
-            return (yield)
-        attempt.body_open = True
-        if attempt.run is not None:
-            attempt.run.body_starts()
-        try:
-            result = yield
-        except BaseException as error:
-            self._body_raised(item, attempt, error)
-            raise
+            return
         if (kept := kept_error(item)) is not None:
             self._body_raised(item, attempt, kept)
-            return result
+            return
         self._judge(item, attempt, Body.failed if attempt.failed_inside else Body.passed)
-        bad = [one for one in self._checked_outcomes(attempt) if one.verdict.fails]
+        bad = [one for one in self._deciding(attempt) if one.verdict.fails]
         if bad and not attempt.failed_inside:
             pytest.fail(text.failure(bad, "the body passed, but"), pytrace=False)
-        return result
 
     def _body_raised(self, item: pytest.Item, attempt: Attempt, error: BaseException) -> None:
         self._judge(item, attempt, body_of(error))
@@ -260,9 +262,9 @@ class Lifecycle:
     def _marked_outcomes(self, attempt: Attempt) -> list[ChaosOutcome]:
         return attempt.run.outcomes if attempt.run else []
 
-    def _checked_outcomes(self, attempt: Attempt) -> list[ChaosOutcome]:
-        """Return the outcomes that decide about the test: all of the marks', and those left running by hand."""
-        return [*self._marked_outcomes(attempt), *(attempt.injector.left_running if attempt.injector else [])]
+    def _deciding(self, attempt: Attempt) -> list[ChaosOutcome]:
+        """Return the outcomes that decide about the test: all of the marks', and those the body was not told of."""
+        return [*self._marked_outcomes(attempt), *(attempt.injector.untold if attempt.injector else [])]
 
     def _finalize(self, item: pytest.Item, attempt: Attempt) -> None:
         """Make certain that nothing runs on, whichever way the test was left."""
@@ -314,7 +316,10 @@ class Lifecycle:
     def _refuse_absorption(
         self, report: pytest.TestReport, attempt: Attempt, call: pytest.CallInfo[None]
     ) -> None:
-        unproven = [one for one in attempt.outcomes if one.verdict in _NEVER_ABSORBED]
+        left_to_the_test = [] if attempt.injector is None else attempt.injector.left_to_the_test
+        unproven = [
+            one for one in attempt.outcomes if one.verdict in _NEVER_ABSORBED and one not in left_to_the_test
+        ]
         absorbed = hasattr(report, "wasxfail") or (
             report.failed and "[XPASS(strict)]" in str(report.longrepr)
         )

@@ -130,12 +130,15 @@ def _read_keywords(keywords: Mapping[str, Any]) -> Wait | None:
             raise SpecError(
                 f"chaos(): unknown keyword {name!r}; allowed: {', '.join(_KEYWORDS)}{did_you_mean(name, _KEYWORDS)}"
             )
-    if "wait" not in keywords:
-        return None
-    given = keywords["wait"]
-    if not isinstance(given, str) or given not in {wait.value for wait in Wait}:
+    return read_wait(keywords["wait"], "chaos()") if "wait" in keywords else None
+
+
+def read_wait(given: object, who: str) -> Wait:
+    """Return ``given`` as what the body waits for. Raises ``SpecError``."""
+    allowed = [wait.value for wait in Wait]
+    if not isinstance(given, str) or given not in allowed:
         raise SpecError(
-            f"chaos(): wait must be one of {', '.join(repr(wait.value) for wait in Wait)}, not {given!r}"
-            + did_you_mean(str(given), [wait.value for wait in Wait])
+            f"{who}: wait must be one of {', '.join(map(repr, allowed))}, not {given!r}"
+            + did_you_mean(str(given), allowed)
         )
     return Wait(given)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_chaos.reading.position import Document
 
 MAX_DEPTH: Final = 50
-MAX_VALUES: Final = 200_000
+MAX_VALUES: Final = 100_000
 _MAX_DIGITS: Final = 40
 
 
