@@ -66,7 +66,7 @@ def _header_name(text: str) -> str:
     if re.fullmatch(_FRAMING, text):
         raise ValueError("this header belongs to the connection; it cannot be set")
     if not re.match(_HEADER, text):
-        raise ValueError("not an HTTP header name")
+        raise ValueError("not the name of an HTTP header")
     return text
 
 

@@ -20,7 +20,6 @@ from pytest_chaos.errors import SpecError
 from pytest_chaos.notation import Plain
 from pytest_chaos.placeholders import fill
 from pytest_chaos.registry import Registry
-from pytest_chaos.scrub import shown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -65,8 +64,14 @@ class Tagged(Generic[M]):
                 {"kind": kind, "registered": registered},
             )
         tag = value["type"]
+        if not isinstance(tag, str):
+            raise PydanticCustomError(
+                "unknown_type",
+                "unknown {kind} type: it must be text, not {got}; registered: {registered}",
+                {"kind": kind, "got": type(tag).__name__, "registered": registered},
+            )
         try:
-            cls = self.registry.get(tag if isinstance(tag, str) else shown(tag, 80))
+            cls = self.registry.get(tag)
         except SpecError as error:
             raise PydanticCustomError("unknown_type", "{message}", {"message": str(error)}) from None
         return cls.model_validate(dict(value))
