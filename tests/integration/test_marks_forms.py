@@ -218,14 +218,6 @@ def test_nothing_is_injected_where_no_body_runs(inner: InnerPytest, option: str)
     assert "held" not in run.stdout
 
 
-def test_the_text_of_the_marker(inner: InnerPytest) -> None:
-    run = inner("", "--markers")
-    assert run.stdout.split("\n\n")[0].splitlines()[-1] == (
-        '@pytest.mark.chaos(spec, *specs, wait="active"): disrupt the test while it runs, and fail it unless the '
-        "disruption really happened. Without arguments it is a plain category. See the README of pytest-chaos."
-    )
-
-
 def _dedented(source: str) -> str:
     lines = source.strip("\n").splitlines()
     indent = len(lines[0]) - len(lines[0].lstrip())
