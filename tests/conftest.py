@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.gemini_server import Answer, Gemini, forget_environment
 from tests.support.inner import InnerPytest
 from tests.support.processes import assert_none_left
 from tests.support.server import Shop
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -46,8 +48,13 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> InnerPy
 
 @pytest.fixture
 def gemini(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[..., Gemini], None, None]:
-    """Return a factory: it starts a local Gemini with a script, the only one that google-genai then sees."""
+    """Return a factory: it starts a local Gemini with a script, the only one that google-genai then sees.
+
+    What is tried again follows at once. Afterwards no thread of a conversation may be left.
+    """
     started: list[Gemini] = []
+    at_once = {"attempts": 3, "initial_delay": 0.0, "max_delay": 0.0, "jitter": 0.0}
+    monkeypatch.setattr("pytest_chaos.agent.gemini._RETRY", at_once)
 
     def start(*script: Answer, **more: Any) -> Gemini:
         started.append(Gemini(*script, **more))
@@ -58,6 +65,11 @@ def gemini(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[..., Gemini], 
     yield start
     for server in started:
         server.close()
+
+    def left() -> list[threading.Thread]:
+        return [one for one in threading.enumerate() if one.name == "pytest-chaos-gemini"]
+
+    eventually(lambda: not left(), "no thread of a conversation is left")
 
 
 @pytest.fixture(autouse=True)

@@ -89,9 +89,7 @@ def _fault_in_results(asked: list[Any], got: list[Any]) -> str | None:
             "Please ensure that the number of function response parts is equal to the number of function call "
             "parts of the function call turn."
         )
-    if [(one.get("id"), one.get("name")) for one in calls] != [
-        (one.get("id"), one.get("name")) for one in results
-    ]:
+    if [_identity(one) for one in calls] != [_identity(one) for one in results]:
         return "Please ensure that function responses have the ids and names of their function calls."
     if not all(isinstance(one.get("response"), dict) for one in results):
         return "Invalid value at 'function_response.response': it must be a Struct."

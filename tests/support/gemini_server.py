@@ -76,10 +76,10 @@ class Answer:
         return None
 
 
-def answer(*parts: Mapping[str, Any], finish: str = "STOP", tokens: int = 10) -> Answer:
+def answer(*parts: Mapping[str, Any], finish: str = "STOP", tokens: int = 10, **candidate: Any) -> Answer:
     """Return an answer with one candidate of these parts; without parts its content has none at all."""
     content = {"role": "model", **({"parts": parts} if parts else {})}
-    candidate = {"content": content, "finishReason": finish, "index": 0}
+    candidate = {"content": content, "finishReason": finish, "index": 0, **candidate}
     used = {"promptTokenCount": tokens - 1, "totalTokenCount": tokens}
     return raw({"candidates": [candidate], "usageMetadata": used, "modelVersion": MODEL, "responseId": "r"})
 
@@ -283,6 +283,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with suppress(OSError):  # who asked may be gone
             self._write(scripted, gemini.closed)
+
+    def do_GET(self) -> None:  # which a redirect may make of the other
+        self.do_POST()
 
     def _write(self, scripted: Answer, closed: threading.Event) -> None:
         if scripted.drip_s is None:
