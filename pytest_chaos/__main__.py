@@ -3,25 +3,58 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 from pytest_chaos.doctor import doctor
+from pytest_chaos.schema import SchemaKind, json_schema
+from pytest_chaos.validate import validate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pytest_chaos", description="Tools around pytest-chaos.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, run: Callable[[argparse.Namespace], int], more: str = "") -> Any:
+        made = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}{more}.")
+        made.set_defaults(run=run)
+        return made
+
     about = "print versions, where fortio was found, and what is wrong with the fix"
-    command = commands.add_parser(
-        "doctor", help=about, description=f"{about[0].upper()}{about[1:]}; exit 1 if something is."
-    )
-    command.add_argument(
+    one = command("doctor", about, lambda given: doctor(given.fortio), "; exit 1 if something is")
+    one.add_argument(
         "--fortio", metavar="PATH", help="look at this fortio instead of the one a test run would use"
     )
+
+    one = command("schema", "print the JSON Schema (draft 2020-12) of specs, for editors", _print_schema)
+    one.add_argument(
+        "--kind",
+        choices=get_args(SchemaKind),
+        default="entry",
+        help="of one entry (default), or of a whole file",
+    )
+
+    about = "check files of specs, and task files"
+    one = command(
+        "validate",
+        about,
+        lambda given: validate(given.files, as_json=given.json),
+        "; exit 1 if one is invalid, 2 if one cannot be read",
+    )
+    one.add_argument("files", nargs="+", metavar="FILE", help="a YAML or JSON file")
+    one.add_argument("--json", action="store_true", help="print the findings as JSON")
+
     given = parser.parse_args(arguments)
-    return doctor(given.fortio)
+    status: int = given.run(given)
+    return status
+
+
+def _print_schema(given: argparse.Namespace) -> int:
+    sys.stdout.write(json.dumps(json_schema(given.kind), indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":

@@ -3,21 +3,101 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pytest_chaos.placeholders import PLACEHOLDER
+from pytest_chaos.reading.position import Where
+from pytest_chaos.reading.tree import dotted
 from pytest_chaos.registry import did_you_mean
-from pytest_chaos.scrub import clean
+from pytest_chaos.scrub import clean, shown
+from pytest_chaos.sources import TASK_KEYS, Entry
 from pytest_chaos.spec import ChaosSpec, Tagged
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+# Nobody reads more of one entry, and each one looks for a nearest match.
+_MAX_PROBLEMS: Final = 20
+_NUMBERS: Final = {"int_type", "float_type", "bool_type"}
+
+SchemaKind = Literal["entry", "file"]
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of one entry, with every fault and trigger that is registered now."""
-    return {"$schema": DIALECT, **ChaosSpec.model_json_schema()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with an entry.
+
+    ``path`` names it. ``place`` is where to look, if that is more exact; ``at_key`` tells that the key there is
+    wrong rather than its value.
+    """
+
+    path: tuple[Any, ...]
+    message: str
+    place: tuple[Any, ...] = ()
+    at_key: bool = False
+
+    def where(self, entry: Entry) -> Where:
+        """Return where it stands in the file that ``entry`` came from."""
+        return entry.locate(self.place or self.path, key=self.at_key)
+
+    def __str__(self) -> str:
+        return f"{dotted(self.path) or 'spec'}: {self.message}"
+
+
+def json_schema(kind: SchemaKind = "entry") -> dict[str, Any]:
+    """Return a JSON Schema (draft 2020-12) with every fault and trigger that is registered now.
+
+    ``entry`` is what ``validate_spec`` takes. ``file`` is what a file may hold: an entry, a list of entries, or a
+    task file; what stands in the text of a task file is not described.
+    """
+    entry = _described(ChaosSpec.model_json_schema())
+    if kind == "entry":
+        return {"$schema": DIALECT, **entry}
+    definitions = {**entry.pop("$defs", {}), "ChaosSpec": entry}
+    one = {"$ref": "#/$defs/ChaosSpec"}
+    entries = {
+        "type": "array",
+        "items": one,
+        "minItems": 1,
+        "description": "Disruptions, each of them one entry.",
+    }
+    held = {
+        "description": "The disruptions of this task: an entry, a list of entries, or text that holds either as JSON or YAML.",
+        "if": {"type": "array"},
+        "then": entries,
+        "else": {"if": {"type": "string"}, "then": {"pattern": r"\S"}, "else": one},
+    }
+    has_task_key = {"type": "object", "anyOf": [{"required": [key]} for key in TASK_KEYS]}
+    task = {
+        "title": "Task file",
+        "description": "Somebody's own file with disruptions under one of two keys; the other keys are not looked at.",
+        "properties": dict.fromkeys(TASK_KEYS, held),
+        "not": {"required": [*TASK_KEYS]},
+    }
+    return {
+        "$schema": DIALECT,
+        "title": "File of pytest-chaos",
+        "description": "One disruption, a list of disruptions, or a task file with `chaos_spec` or `chaos`.",
+        "type": ["object", "array"],
+        "if": {"type": "array"},
+        "then": entries,
+        "else": {"if": has_task_key, "then": task, "else": one},
+        "$defs": definitions,
+    }
+
+
+def _described(schema: Any) -> Any:
+    """Return a schema whose descriptions are for people who do not read docstrings."""
+    if isinstance(schema, dict):
+        return {
+            key: value.replace("``", "`")
+            if key == "description" and isinstance(value, str)
+            else _described(value)
+            for key, value in schema.items()
+        }
+    return [_described(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def validate_spec(entry: Any) -> ChaosSpec:
@@ -29,49 +109,74 @@ def validate_spec(entry: Any) -> ChaosSpec:
     return ChaosSpec.model_validate(dict(entry) if isinstance(entry, Mapping) else entry)
 
 
+def problems(error: ValidationError, entry: Any) -> list[Problem]:
+    """Return what is wrong with ``entry``, at most twenty of it and how much there is besides."""
+    items = error.errors(include_url=False)
+    found = [_problem(item, entry) for item in items[:_MAX_PROBLEMS]]
+    if len(items) > _MAX_PROBLEMS:
+        found.append(Problem(path=(), message=f"{len(items) - _MAX_PROBLEMS} more errors"))
+    return found
+
+
 def explain(error: ValidationError, entry: Any) -> list[str]:
     """Return one sentence for each error: the path, what is wrong, the value, and the nearest match."""
-    return [_sentence(item, entry) for item in error.errors(include_url=False)]
+    return [str(problem) for problem in problems(error, entry)]
 
 
-def _sentence(item: Any, entry: Any) -> str:
+def explain_in_file(error: ValidationError, entry: Entry) -> list[str]:
+    """Return the sentences of ``explain``, each after the place in the file: ``path:line:col: ...``."""
+    return [
+        f"{entry.locate(problem.path, key=problem.at_key)}: {problem}"
+        for problem in problems(error, entry.data)
+    ]
+
+
+def _problem(item: Any, entry: Any) -> Problem:
     path: tuple[Any, ...] = item["loc"]
-    where = ".".join(str(part) for part in path) or "spec"
-    message = item["msg"].removeprefix("Value error, ")
+    message = clean(item["msg"].removeprefix("Value error, "), 500)
+    message = message[0].lower() + message[1:]
     if item["type"] == "extra_forbidden":
         known = _fields_at(entry, path[:-1])
-        return f"{where}: unknown key; allowed: {', '.join(known)}{did_you_mean(str(path[-1]), known)}"
-    if item["type"] in {"missing", "missing_type", "not_a_mapping", "unknown_type"}:
-        return f"{where}: {message[0].lower() + message[1:]}"
-    return f"{where}: {message[0].lower() + message[1:]} (got {_shown(item['input'], path)})"
+        allowed = f"; allowed: {', '.join(known)}{did_you_mean(str(path[-1]), known)}" if known else ""
+        return Problem(path=path, message=f"unknown key{allowed}", at_key=True)
+    if item["type"] == "unknown_type":
+        return Problem(path=path, message=message, place=(*path, "type"))
+    if item["type"] in {"missing", "missing_type", "not_a_mapping"}:
+        return Problem(path=path, message=message)
+    if item["type"] in _NUMBERS and isinstance(item["input"], str) and PLACEHOLDER.search(item["input"]):
+        message += ", and a placeholder only ever stands for text"
+    at_key = path[-1:] == ("[key]",)
+    return Problem(
+        path=path[:-1] if at_key else path,
+        message=f"{message} (got {_shown(item['input'], path)})",
+        at_key=at_key,
+    )
 
 
-def _shown(value: Any, path: tuple[Any, ...]) -> str:
+def _shown(value: Any, path: Sequence[Any]) -> str:
     """Return a wrong value as it may be printed: no header values, no user information, no containers."""
     if "headers" in path:
         return "***"
     if isinstance(value, Mapping | list | tuple | set):
         return f"a {type(value).__name__}"
-    return re.sub(r"//[^/@]*@", "//***@", clean(repr(value), 120))
+    return re.sub(r"//[^/@]*@", "//***@", shown(value))
 
 
-def _fields_at(entry: Any, path: tuple[Any, ...]) -> list[str]:
+def _fields_at(entry: Any, path: Sequence[Any]) -> list[str]:
     """Return the keys that are allowed in the node of ``entry`` that ``path`` leads to."""
-    model: type[BaseModel] = ChaosSpec
+    model: type[BaseModel] | None = ChaosSpec
     node = entry
     for part in path:
-        field = model.model_fields.get(part)
+        field = model.model_fields.get(part) if model else None
         node = node.get(part) if isinstance(node, Mapping) else None
-        found = next(_models_in(field, node), None) if field else None
-        if found is None:
-            return []
-        model = found
-    return [*model.model_fields]
+        model = next(_models_in(field, node), None) if field else None
+    return [*model.model_fields] if model else []
 
 
 def _models_in(field: Any, node: Any) -> Iterator[type[BaseModel]]:
     for mark in field.metadata:
         if isinstance(mark, Tagged) and isinstance(node, Mapping) and node.get("type") in mark.registry:
             yield mark.registry.get(node["type"])
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        yield field.annotation
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield kind

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pytest_chaos.placeholders import PLACEHOLDER
-from pytest_chaos.scrub import clean
+from pytest_chaos.scrub import clean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,8 +188,8 @@ class Values:
 
 
 def dotted(path: Sequence[Any]) -> str:
-    """Return a path in a spec as it is written in messages."""
-    return ".".join(clean(part, 80) if isinstance(part, str) else str(part) for part in path)
+    """Return a path in a spec as it is written in messages; a key that cannot be printed is quoted."""
+    return ".".join(part if clean(part, 80) == part != "" else shown(part, 80) for part in map(str, path))
 
 
 def kind_of(node: Node) -> str:
