@@ -35,7 +35,8 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
         text = text[: 4 * limit + 1_000]
     text = _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
     if len(text) > limit:
-        text = f"{text[:limit]}... ({len(text) - limit} more characters)"
+        tail = f"... ({len(text) - limit} more characters)"
+        text = text[: max(0, limit - len(tail))] + tail[:limit]
     return text
 
 

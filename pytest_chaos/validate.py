@@ -69,8 +69,8 @@ def validate(files: Sequence[str], *, as_json: bool = False) -> int:
     else:
         lines = [line for one in checked for line in _lines(one)]
     encoding = sys.stdout.encoding or "utf-8"
-    for line in lines:
-        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    text = "".join(f"{line}\n" for line in lines)
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     return max(_EXIT[one.status] for one in checked)
 
 

@@ -71,7 +71,7 @@ def _number(low: float, high: float, kind: type[int | float]) -> Callable[[str],
             value = None
         if value is None or not math.isfinite(value) or not low <= value <= high:
             noun = "a whole number" if kind is int else "a number"
-            raise ValueError(f"must be {noun} from {low:g} to {high:g}")
+            raise ValueError(f"must be {noun} from {low} to {high}")
         return value
 
     return read
@@ -298,7 +298,8 @@ def _merged(config: pytest.Config, option: Option) -> Any:
         return () if option.many and option.default is None else option.default
     try:
         if option.many:
-            return tuple(option.read(item) for item in _items(given, option.words))
+            items = given if source == option.switch else _items(given, option.words)
+            return tuple(option.read(item) for item in items)
         return option.read(str(given).strip())
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {error} (got {given!r})") from None
@@ -320,5 +321,14 @@ def _given(config: pytest.Config, option: Option) -> tuple[str, Any]:
     source = f"ini {option.dest}"
     try:
         return source, config.getini(option.dest)
-    except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"{source}: {error}") from None
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"{source}: {_allowed(option)} ({error})") from None
+
+
+def _allowed(option: Option) -> str:
+    """Return what ``read`` says is allowed: it says so of what never is."""
+    try:
+        option.read("\0")
+    except ValueError as error:
+        return str(error)
+    return "must be text" if option.kind == "string" else "must be a list of text"

@@ -81,7 +81,8 @@ class Reporting:
             for one in outcomes:
                 write.line(text.summary_line(test, one), **_colour(one.verdict))
                 if one.verdict.fails and self._config.get_verbosity() >= 0:
-                    write.line(f"             {one.reason}")
+                    for line in one.reason.splitlines():
+                        write.line(f"             {line}")
         if self._settings.disable:
             write.line("chaos is disabled (--chaos-disable): every test ran in peace", yellow=True)
         if self._plain:
