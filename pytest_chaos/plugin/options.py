@@ -322,7 +322,8 @@ def _given(config: pytest.Config, option: Option) -> tuple[str, Any]:
     try:
         return source, config.getini(option.dest)
     except (TypeError, ValueError, pytest.UsageError) as error:
-        raise pytest.UsageError(f"{source}: {_allowed(option)} ({error})") from None
+        written = str(error).rpartition(": ")[2]  # pytest's own words end with the value
+        raise pytest.UsageError(f"{source}: {_allowed(option)} (got {written})") from None
 
 
 def _allowed(option: Option) -> str:
