@@ -38,6 +38,7 @@ class Settings:
     stop_timeout_s: float = 10.0
     caps: Caps = field(default_factory=Caps)
     allowed_targets: tuple[str, ...] = ()
+    catalogue: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
     env_names: tuple[str, ...] = ()
     junit: tuple[str, ...] = ("properties", "system-out")

@@ -5,8 +5,10 @@ Nothing but the standard library and pytest is imported here: a suite without ch
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,6 +131,18 @@ def _wants_chaos(item: pytest.Item) -> bool:
     return item.get_closest_marker("chaos") is not None or "chaos_injector" in getattr(
         item, "fixturenames", ()
     )
+
+
+def cases(file: str, **keywords: Any) -> list[Any]:
+    """Return a ``pytest.param`` for each entry of ``file``, to make a test of each with ``pytest.mark.parametrize``.
+
+    Each one carries the chaos of its entry as a mark, with ``keywords`` such as ``wait``, and its name as value
+    and id. The path is relative to the test file, then to the working directory.
+    """
+    from pytest_chaos.plugin.parameters import cases_of
+
+    caller = sys._getframe(1).f_globals.get("__file__") or "."
+    return cases_of(file, base=Path(caller).parent, keywords=keywords)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict
 from pytest_chaos.plugin import text
-from pytest_chaos.plugin.marks import check_spec, read_entry, read_wait
+from pytest_chaos.plugin.marks import check_spec, read_wait
 from pytest_chaos.plugin.offloop import off_loop
 from pytest_chaos.plugin.outcomes import body_of
 from pytest_chaos.settings import Settings
@@ -168,11 +168,14 @@ def _body(error: BaseException | None) -> Body:
 class ChaosInjector:
     """Start and stop disruptions from inside a body; each is judged like one from a mark.
 
-    ``spec`` is what a mark takes: a mapping, a ``ChaosSpec``, or a list of them.
+    ``spec`` is what a mark takes: a mapping, a ``ChaosSpec``, a file, a name, or a list of these.
     """
 
-    def __init__(self, new_run: NewRun, settings: Settings) -> None:
+    def __init__(
+        self, new_run: NewRun, read: Callable[[Sequence[Any]], list[ChaosSpec]], settings: Settings
+    ) -> None:
         self._new_run = new_run
+        self._read = read
         self._settings = settings
         self._injections: list[Injection] = []
         self._refused: list[ChaosOutcome] = []
@@ -207,7 +210,7 @@ class ChaosInjector:
             SpecError: a spec is wrong; nothing is started.
         """
         try:
-            given = [spec for entry in specs for spec in read_entry(entry)]
+            given = self._read(specs)
             if not given:
                 raise SpecError("chaos_injector: give at least one spec")
             how = read_wait(wait, "chaos_injector")

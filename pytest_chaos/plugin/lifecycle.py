@@ -16,7 +16,7 @@ from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
 from pytest_chaos.plugin.injector import ChaosInjector, refused
-from pytest_chaos.plugin.marks import Marked, chaos_marks, place_of, read_marks
+from pytest_chaos.plugin.marks import Marked, SpecReader, chaos_marks, place_of
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
 from pytest_chaos.plugin.planning import DRY_RUN, TestPlan, plan_test
 from pytest_chaos.plugin.reporting import Reporting
@@ -58,6 +58,7 @@ class Lifecycle:
         self._settings = settings
         self._guard = Guard(settings.allowed_targets)
         self._reporting = reporting
+        self._reader = SpecReader(settings, root=config.rootpath)
         self._planning = settings.dry_run or settings.plan is not None
 
     # ------------------------------------------------------------------ collection
@@ -102,7 +103,9 @@ class Lifecycle:
         marks = chaos_marks(item)
         known = item.stash.get(_MARKED, None)
         if known is None or known.marks != marks:
-            known = item.stash[_MARKED] = read_marks(marks, self._settings, place_of(item))
+            known = item.stash[_MARKED] = self._reader.marks(
+                marks, place=place_of(item), base=item.path.parent
+            )
         return known
 
     def _report_bad(self, item: pytest.Item, error: SpecError) -> None:
@@ -279,7 +282,11 @@ class Lifecycle:
         item: pytest.Item = request.node
         attempt = self._attempt(item)
         injector = attempt.injector = ChaosInjector(
-            lambda specs, wait: self._new_run(item, attempt, specs, wait), self._settings
+            lambda specs, wait: self._new_run(item, attempt, specs, wait),
+            lambda entries: [
+                spec for spec, _ in self._reader.entries(entries, place=place_of(item), base=item.path.parent)
+            ],
+            self._settings,
         )
         yield injector
         injector.close(Body.not_run)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +16,10 @@ from pytest_chaos.engine.run import Wait
 from pytest_chaos.errors import SpecError, TargetRefused
 from pytest_chaos.placeholders import names
 from pytest_chaos.registry import did_you_mean
-from pytest_chaos.schema import explain, validate_spec
+from pytest_chaos.schema import explain, explain_in_file, validate_spec
 from pytest_chaos.scrub import clean
 from pytest_chaos.settings import Settings
+from pytest_chaos.sources import Sources
 from pytest_chaos.spec import ChaosSpec
 
 _KEYWORDS = ("spec", "wait")
@@ -47,63 +50,84 @@ def place_of(item: pytest.Item) -> str:
     return f"{path}:{(line or 0) + 1}"
 
 
-def read_marks(marks: Sequence[pytest.Mark], settings: Settings, place: str) -> Marked:
-    """Add up the marks of one test that stands at ``place``.
+class SpecReader:
+    """Read what a mark, or a call of the injector, names as specs: mappings, specs, lists, files, names."""
 
-    Raises:
-        SpecError: one of them is wrong; the message has a line for each thing that is.
-    """
-    specs: list[ChaosSpec] = []
-    waits: dict[Wait, None] = {}
-    plain = False
-    for mark in marks:
-        if not mark.args and not mark.kwargs:
-            plain = True
-            continue
-        wait = _read_keywords(mark.kwargs)
-        entries = [*mark.args, *([mark.kwargs["spec"]] if "spec" in mark.kwargs else [])]
-        if not entries:
+    def __init__(self, settings: Settings, *, root: Path) -> None:
+        self.settings = settings
+        catalogue = None if settings.catalogue is None else Path(settings.catalogue)
+        self._sources = Sources(root=root, catalogue=catalogue)
+
+    def marks(self, marks: Sequence[pytest.Mark], *, place: str, base: Path) -> Marked:
+        """Add up the marks of one test that stands at ``place`` (``file:line``), in the directory ``base``.
+
+        Raises:
+            SpecError: one of them is wrong; the message has a line for each thing that is.
+        """
+        found: list[tuple[ChaosSpec, str]] = []
+        waits: dict[Wait, None] = {}
+        plain = False
+        for mark in marks:
+            if not mark.args and not mark.kwargs:
+                plain = True
+                continue
+            wait = _read_keywords(mark.kwargs)
+            entries = [*mark.args, *([mark.kwargs["spec"]] if "spec" in mark.kwargs else [])]
+            if not entries:
+                raise SpecError(
+                    f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument"
+                )
+            found += self.entries(entries, place=place, base=base)
+            if wait is not None:
+                waits[wait] = None
+        if len(waits) > 1:
             raise SpecError(
-                f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument"
+                f"chaos(): the marks of this test contradict each other: wait is {' and '.join(waits)}"
             )
-        specs += [spec for entry in entries for spec in read_entry(entry)]
-        if wait is not None:
-            waits[wait] = None
-    if len(waits) > 1:
-        raise SpecError(
-            f"chaos(): the marks of this test contradict each other: wait is {' and '.join(waits)}"
+        wait = next(iter(waits), Wait.active)
+        for spec, _ in found:
+            check_spec(spec, wait, self.settings)
+        return Marked(
+            specs=tuple(spec for spec, _ in found),
+            sources=tuple(source for _, source in found),
+            wait=wait,
+            plain=plain and not found,
+            marks=tuple(marks),
         )
-    wait = next(iter(waits), Wait.active)
-    for spec in specs:
-        check_spec(spec, wait, settings)
-    return Marked(
-        specs=tuple(specs),
-        sources=(place,) * len(specs),
-        wait=wait,
-        plain=plain and not specs,
-        marks=tuple(marks),
-    )
 
+    def entries(self, entries: Sequence[Any], *, place: str, base: Path) -> Iterator[tuple[ChaosSpec, str]]:
+        """Yield each spec with where it was authored. Raises ``SpecError``."""
+        for entry in entries:
+            yield from self._entry(entry, place, base)
 
-def read_entry(entry: Any) -> Iterator[ChaosSpec]:
-    """Yield the specs in one positional argument of the mark. Raises ``SpecError``."""
-    if isinstance(entry, list | tuple):
-        if not entry:
+    def _entry(self, entry: Any, place: str, base: Path) -> Iterator[tuple[ChaosSpec, str]]:
+        if isinstance(entry, list | tuple):
+            if not entry:
+                raise SpecError(
+                    "chaos(): an empty list holds no spec; remove the mark, or put a spec into the list"
+                )
+            yield from self.entries(entry, place=place, base=base)
+        elif isinstance(entry, Mapping | ChaosSpec):
+            try:
+                yield validate_spec(entry), place
+            except ValidationError as error:
+                raise SpecError("\n".join(explain(error, entry))) from None
+        elif isinstance(entry, str | PathLike):
+            yield from self._reference(fspath(entry), base)
+        else:
             raise SpecError(
-                "chaos(): an empty list holds no spec; remove the mark, or put a spec into the list"
+                "chaos(): a spec must be a mapping, a ChaosSpec, a path, a name, or a list of these, "
+                f"not {type(entry).__name__} ({clean(repr(entry), 80)})"
             )
-        for one in entry:
-            yield from read_entry(one)
-    elif isinstance(entry, Mapping | ChaosSpec):
-        try:
-            yield validate_spec(entry)
-        except ValidationError as error:
-            raise SpecError("\n".join(explain(error, entry))) from None
-    else:
-        raise SpecError(
-            f"chaos(): a spec must be a mapping, a ChaosSpec or a list of them, not {type(entry).__name__} "
-            f"({clean(repr(entry), 80)})"
-        )
+
+    def _reference(self, reference: str | bytes, base: Path) -> Iterator[tuple[ChaosSpec, str]]:
+        if isinstance(reference, bytes):
+            raise SpecError("chaos(): a path must be text, not bytes")
+        for entry in self._sources.resolve(reference, base=base):
+            try:
+                yield validate_spec(entry.data), str(entry.where)
+            except ValidationError as error:
+                raise SpecError("\n".join(explain_in_file(error, entry))) from None
 
 
 def check_spec(spec: ChaosSpec, wait: Wait, settings: Settings) -> None:

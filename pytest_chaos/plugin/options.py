@@ -191,6 +191,12 @@ OPTIONS: tuple[Option, ...] = (
         help="Hosts, globs and networks that may be disrupted besides loopback, one a line",
     ),
     Option(
+        name="catalogue",
+        cli=False,
+        metavar="FILE",
+        help="The file of specs that marks name; by default chaos.yaml beside the ini file",
+    ),
+    Option(
         name="max_qps",
         cli=False,
         read=_number(1, HARD_MAX_QPS, int),
@@ -286,10 +292,19 @@ def read_settings(config: pytest.Config) -> Settings:
             max_concurrency=value["max_concurrency"],
         ),
         allowed_targets=tuple(value["allowed_targets"]),
+        catalogue=_catalogue(config, value["catalogue"]),
         variables=tuple(value["var"]),
         env_names=tuple(value["env"]),
         junit=tuple(value["junit"]),
     )
+
+
+def _catalogue(config: pytest.Config, given: str | None) -> str | None:
+    beside = config.rootpath if config.inipath is None else config.inipath.parent
+    if given is not None:
+        return str(beside / given)
+    usual = beside / "chaos.yaml"
+    return str(usual) if usual.is_file() else None
 
 
 def _merged(config: pytest.Config, option: Option) -> Any:
