@@ -250,6 +250,27 @@ def anything(random: Random) -> Any:
     return copy.deepcopy(random.choice(random.choice(pools)))
 
 
+def everything_everywhere() -> Iterator[Any]:
+    """Yield an entry for each value of ours at each place of one that has every key."""
+    target: dict[str, Any] = {
+        "service_url": URLS[0],
+        "qps": 3,
+        "duration": "3s",
+        "concurrency": 3,
+        "timeout": "3s",
+    }
+    target |= {"method": "GET", "headers": {"Accept": "a"}, "body": "a", "min_delivered": 0.5}
+    action = {"type": "generate_load", "target": target, "goal": "a", "bursts": 1}
+    full = {"name": "a", "trigger": {"type": "time", "delay_seconds": 1}, "action": action}
+    for entry in ({**full, "verify": "a"}, {**full, "verification": "a"}):
+        for number in range(len([*_places(entry)])):
+            for value in [*ODD_TEXTS, *NUMBERS, *OTHERS, *TEXTS, *DURATIONS, *URLS, *ODD_HEADER_VALUES]:
+                changed = copy.deepcopy(entry)
+                holder, key = [*_places(changed)][number]
+                holder[key] = copy.deepcopy(value)
+                yield changed
+
+
 def authored(seed: int, count: int) -> Iterator[Any]:
     """Yield ``count`` entries, one of five as good as ``good_entry`` makes them."""
     random = Random(seed)

@@ -17,9 +17,9 @@ from pytest_chaos.base import SPEC_CONFIG, Integral
 from pytest_chaos.errors import SpecError
 from pytest_chaos.schema import SchemaKind, json_schema, validate_spec
 from pytest_chaos.sources import read_file
-from tests.support.authored import anything, authored, good_entry, mutated
+from tests.support.authored import anything, authored, everything_everywhere, good_entry, mutated
 
-COUNT = 8_000
+COUNT = 6_000
 GOOD = {
     "trigger": {"type": "time", "delay_seconds": 0.5},
     "action": {"type": "generate_load", "target": {"service_url": "http://127.0.0.1/"}},
@@ -51,6 +51,13 @@ def test_both_say_the_same_of_every_entry() -> None:
     validator = second_opinion()
     good = sum(assert_agree(validator, entry) for entry in authored(5, COUNT))
     assert COUNT * 0.2 < good < COUNT * 0.6  # both kinds are really there
+
+
+def test_both_say_the_same_of_each_value_at_each_place() -> None:
+    validator = second_opinion()
+    verdicts = [assert_agree(validator, entry) for entry in everything_everywhere()]
+    assert len(verdicts) > 5_000
+    assert 300 < sum(verdicts) < len(verdicts) / 2
 
 
 def test_everything_that_is_made_good_is_good() -> None:
@@ -129,7 +136,7 @@ def files(seed: int, count: int) -> Iterator[Any]:
 
 def test_both_say_the_same_of_every_file(tmp_path: Path) -> None:
     validator, path, good = second_opinion("file"), tmp_path / "file.json", 0
-    for content in files(8, 1_500):
+    for content in files(8, 700):
         if holds_text_of_its_own(content):
             continue
         path.write_text(json.dumps(content), encoding="utf-8")
@@ -140,7 +147,7 @@ def test_both_say_the_same_of_every_file(tmp_path: Path) -> None:
         theirs = validator.is_valid(content)
         assert ours == theirs, f"we: {ours}, JSON Schema: {theirs}\n{content!r:.2000}"
         good += ours
-    assert good > 150
+    assert good > 70
 
 
 def holds_text_of_its_own(content: Any) -> bool:
