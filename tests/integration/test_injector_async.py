@@ -166,6 +166,7 @@ with anyio.move_on_after(0.1) as scope:
         raise SystemError
 assert scope.cancelled_caught
 assert time.monotonic() - start < 5
+assert not RUNNING
 """
     run = run_body(inner, kind, body)
     for name in NAMES[kind]:
@@ -187,13 +188,15 @@ def test_a_task_that_is_cancelled_from_outside(inner: InnerPytest) -> None:
     body = """
 import asyncio
 
+inside = asyncio.Event()
+
 async def disrupted():
     async with chaos_injector.inject(staged()):
+        inside.set()
         await asyncio.sleep(30)
 
 task = asyncio.create_task(disrupted())
-while not RUNNING:
-    await asyncio.sleep(0.001)
+await inside.wait()
 task.cancel()
 with pytest.raises(asyncio.CancelledError):
     await task

@@ -226,7 +226,7 @@ SEEN = []
 @pytest.mark.chaos(staged())
 def test_it(benchmark):
     benchmark.pedantic(lambda: SEEN.append(list(RUNNING)), rounds=5)
-    assert SEEN == [["a rush"]] * 5
+    assert SEEN == [["a rush"]] * 5 or SEEN == [["a rush"]]  # in a worker of xdist it runs each body once
     assert STARTED == ["a rush"]
 """,
         conftest=STAGED,

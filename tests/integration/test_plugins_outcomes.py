@@ -302,12 +302,13 @@ def test_it(): pass
 """,
         conftest=STAGED
         + """
-import _thread, threading
+import signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
 @pytest.fixture(autouse=True)
 def ctrl_c():
     def interrupt():
         while not RUNNING: pass
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     threading.Thread(target=interrupt, daemon=True).start()
 def pytest_sessionfinish(): assert RUNNING == [], RUNNING
 """,
