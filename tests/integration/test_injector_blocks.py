@@ -356,8 +356,13 @@ def test_it(broken): pass
 def test_after(): assert RUNNING == []
 """,
         conftest=STAGED,
+        junit=True,
     )
     assert run.words == {"test_it": "error", "test_after": "passed"}
+    assert [report.when for report in run.test("::test_it").reports if report.chaos] == ["teardown"]
+    assert run.test("::test_it").verdicts == ["inconclusive"]
+    assert run.junit["test_it"].properties["chaos.verdict"] == "inconclusive"
+    assert "inconclusive test_inner.py::test_it  'storm'" in run.stdout
 
 
 def test_unittest_takes_it_from_a_fixture(inner: InnerPytest) -> None:

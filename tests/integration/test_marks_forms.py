@@ -56,6 +56,10 @@ DISRUPTED = {
     "unittest class, with its setUp and tearDown": """
         @pytest.mark.chaos(staged())
         class TestIt(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls): assert not RUNNING
+            @classmethod
+            def tearDownClass(cls): assert not RUNNING
             def setUp(self): assert RUNNING == ["a rush"]
             def tearDown(self): assert RUNNING == ["a rush"]
             def test_it(self): assert RUNNING == ["a rush"]
