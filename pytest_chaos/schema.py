@@ -125,10 +125,7 @@ def explain(error: ValidationError, entry: Any) -> list[str]:
 
 def explain_in_file(error: ValidationError, entry: Entry) -> list[str]:
     """Return the sentences of ``explain``, each after the place in the file: ``path:line:col: ...``."""
-    return [
-        f"{entry.locate(problem.path, key=problem.at_key)}: {problem}"
-        for problem in problems(error, entry.data)
-    ]
+    return [f"{problem.where(entry)}: {problem}" for problem in problems(error, entry.data)]
 
 
 def _problem(item: Any, entry: Any) -> Problem:

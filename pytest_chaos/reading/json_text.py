@@ -97,10 +97,11 @@ def _leaf(document: Document, token: re.Match[str], start: int) -> Leaf:
 def _no_json(document: Document, offset: int, expected: str) -> Exception:
     rest = document.text[offset:].lstrip(_SPACE)
     advice = ""
-    if rest.startswith("{{") or rest[:1].isalpha():
+    at = len(document.text) - len(rest)
+    if document.text[max(0, at - 1) : at + 2].count("{") > 1 or rest[:1].isalpha():
         advice = "; text and placeholders stand in double quotes"
     elif rest.startswith("'"):
         advice = "; JSON quotes with double quotes only"
     elif rest.startswith(("#", "/")):
         advice = "; JSON has no comments"
-    return document.error(len(document.text) - len(rest), f"no JSON: {expected} should stand here{advice}")
+    return document.error(at, f"no JSON: {expected} should stand here{advice}")

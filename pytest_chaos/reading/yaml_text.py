@@ -27,7 +27,7 @@ _NUMBER: Final = re.compile(
 )
 
 
-def read_yaml(document: Document, loader: Any = LOADER) -> Node | None:
+def read_yaml(document: Document) -> Node | None:
     """Return the tree of a YAML text; None if it holds nothing.
 
     Raises:
@@ -40,7 +40,7 @@ def read_yaml(document: Document, loader: Any = LOADER) -> Node | None:
     tree = Tree(document)
     documents = 0
     try:
-        for event in yaml.parse(shield.hidden, Loader=loader):
+        for event in yaml.parse(shield.hidden, Loader=LOADER):
             offset = event.start_mark.index if event.start_mark else 0
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
