@@ -484,7 +484,7 @@ def test_load_that_is_over_before_the_body_is_reached(inner: InnerPytest, shop: 
     """Two disruptions: the short one has long ended when the other one lets the body start."""
     specs = [
         load_spec(shop.url, name="short", qps=100, duration="100ms"),
-        load_spec(shop.url, name="late", qps=100, delay_seconds=0.8),
+        load_spec(shop.url, name="late", qps=100, delay_seconds=0.8, min_delivered=0.3),
     ]
     run = inner(module(specs, absorber=absorber, body="time.sleep(0.2)"))
     end = run.test()

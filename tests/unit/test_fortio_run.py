@@ -86,6 +86,8 @@ def bench() -> Generator[Bench, None, None]:
     yield bench
     for process in bench.started:
         assert process.wait(0) is not None, "the process was left behind"
+    pipes = [pipe for process in bench.started for pipe in (process.stdout, process.stderr)]
+    eventually(lambda: all(pipe.closed for pipe in pipes), "its pipes are closed", within_s=2)
     assert not bench.active.is_set()
     bench.processes.end_all()
 
