@@ -34,7 +34,7 @@ lint: .venv/made
 
 types: .venv/made
 	$(RUN) mypy
-	for folder in examples benchmarks; do (cd $$folder && ../$(RUN) mypy --config-file ../pyproject.toml .) || exit; done
+	cd examples && ../$(RUN) mypy --config-file ../pyproject.toml .
 
 contracts: .venv/made
 	.venv/bin/lint-imports
@@ -60,7 +60,7 @@ clean:
 define install
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo 'pytest-chaos needs Python >= 3.11. Name one: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
-	@echo 'Setting up $(1): about a minute the first time, most of it for compiling fortio'
+	@echo 'Setting up $(1) (the first time about a minute, most of it for compiling fortio)'
 	@'$(PYTHON)' -m venv $(1)
 	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable . $(2)
