@@ -31,11 +31,12 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 
     Tabs and line feeds stay; a cut is marked with how much is missing.
     """
-    if len(text) > 4 * limit + 1_000:  # bound the work on hostile input before any pattern sees it
-        text = text[: 4 * limit + 1_000]
+    before = len(text)
+    text = text[: 4 * limit + 1_000]  # bound the work on hostile input before any pattern sees it
+    unseen = before - len(text)
     text = _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
-    if len(text) > limit:
-        tail = f"... ({len(text) - limit} more characters)"
+    if len(text) + unseen > limit:
+        tail = f"... ({len(text) + unseen - limit} more characters)"
         text = text[: max(0, limit - len(tail))] + tail[:limit]
     return text
 
@@ -74,9 +75,9 @@ class _Cleaner:
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else None
         if isinstance(value, Mapping):
-            return self.members(value, depth - 1) if depth else "..."
+            return self.members(value, depth - 1) if depth else self.text("...")
         if isinstance(value, list | tuple | set | frozenset):
-            return self.items(value, depth - 1) if depth else "..."
+            return self.items(value, depth - 1) if depth else self.text("...")
         return self.text(value if isinstance(value, str) else str(value))
 
     def text(self, text: str, limit: int = MAX_TEXT) -> str:

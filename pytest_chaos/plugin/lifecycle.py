@@ -212,7 +212,7 @@ class Lifecycle:
             attempt.outcomes = list(attempt.run.refuse(reason))
         else:
             attempt.outcomes = list(attempt.run.end(Body.not_run))
-        self._tell(item, attempt)
+        self._tell(item, attempt.outcomes)
 
     # ------------------------------------------------------------------ the body
 
@@ -256,10 +256,10 @@ class Lifecycle:
         if attempt.run is not None:
             attempt.outcomes = list(attempt.run.end(body))
         attempt.outcomes = [*attempt.outcomes, *by_hand]
-        self._tell(item, attempt)
+        self._tell(item, attempt.outcomes)
 
-    def _tell(self, item: pytest.Item, attempt: Attempt) -> None:
-        for outcome in attempt.outcomes:
+    def _tell(self, item: pytest.Item, outcomes: Sequence[ChaosOutcome]) -> None:
+        for outcome in outcomes:
             item.ihook.pytest_chaos_outcome(item=item, outcome=outcome)
 
     def _marked_outcomes(self, attempt: Attempt) -> list[ChaosOutcome]:
@@ -289,7 +289,9 @@ class Lifecycle:
             self._settings,
         )
         yield injector
-        injector.close(Body.not_run)
+        if left := [one for one in injector.close(Body.not_run) if one not in attempt.outcomes]:
+            attempt.outcomes = [*attempt.outcomes, *left]
+            self._tell(item, left)
 
     # ------------------------------------------------------------------ reports
 
