@@ -163,7 +163,7 @@ def test_placeholder_that_nobody_fills(inner: InnerPytest, absorber: str) -> Non
 
 @absorbers
 def test_target_that_answers_too_slowly(inner: InnerPytest, shop: Shop, absorber: str) -> None:
-    shop.delay_s = 1.0
+    shop.delay_s = 1.0 if absorber == "plain" else 0.4
     run = inner(module(load_spec(shop.url, qps=300), absorber=absorber, body="time.sleep(0.5)"))
     assert_not_green(
         run,
@@ -348,6 +348,7 @@ class BadFault:
     word: str = "error"
     verdict: str = "inconclusive"
     remedy: str = "."
+    start_timeout_s: float = 30
 
 
 BAD_FAULTS = {
@@ -383,6 +384,7 @@ BAD_FAULTS = {
         inject="ctx.stop.wait(); return ChaosResult(success=True, injected_fault='f')",
         happened="not active",
         remedy="chaos_start_timeout",
+        start_timeout_s=0.3,
     ),
     "is over before the body": BadFault(
         inject="event.set(); return ChaosResult(success=True, injected_fault='f')",
@@ -425,7 +427,7 @@ class BadFault(Fault):
     spec = {"trigger": {"type": "time"}, "action": {"type": "bad"}}
     run = inner(
         module(spec, absorber=absorber, head=head, body="time.sleep(0.05)"),
-        ini={"chaos_start_timeout": 0.3, "chaos_stop_timeout": 1},
+        ini={"chaos_start_timeout": bad.start_timeout_s, "chaos_stop_timeout": 1},
     )
     assert_not_green(run, word=bad.word, verdict=bad.verdict, happened=bad.happened, remedy=bad.remedy)
 

@@ -276,7 +276,7 @@ def test_each_way_to_fail_has_its_kind(
     bench: Bench, fake_fortio: Callable[[str], Path], script: str, kind: str, words: str
 ) -> None:
     run = bench.make([str(fake_fortio(script)), "load"])
-    failed = bench.failure(run, seconds=0.3, start_s=0.5, grace_s=1)
+    failed = bench.failure(run, seconds=0.3, start_s=0.5 if "never_started" in kind else 10, grace_s=1)
     assert failed.kind in kind.split("|"), failed
     assert any(word in str(failed) for word in words.split("|")), failed
 
