@@ -102,6 +102,17 @@ def test_moments_are_logged(inner: InnerPytest) -> None:
         assert f"test_inner.py::test_it: 'a rush' {moment}" in run.stdout
 
 
+def test_moments_stand_in_the_captured_log_of_a_failure(inner: InnerPytest) -> None:
+    run = inner(
+        f"{HEAD}@pytest.mark.chaos(staged())\ndef test_it(): assert not RUNNING\n",
+        "--log-level=INFO",
+        conftest=STAGED,
+    )
+    logs = {title: text for title, text in run.test().reports[1].sections if "log" in title}
+    assert "'a rush' fired" in logs["Captured log setup"]
+    assert "'a rush' stopped" in logs["Captured log call"]
+
+
 def test_a_suite_runs_without_the_plugin(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
