@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.fake_fortio import HONEST, write_raw_executable
 from tests.support.inner import InnerPytest, InnerRun
-from tests.support.processes import assert_none_left, processes_with
+from tests.support.processes import assert_none_left, is_running, processes_with
 from tests.support.server import Shop, unused_port
 from tests.support.specs import INSTANT_FAULT, load_spec
 
@@ -432,7 +432,80 @@ class BadFault(Fault):
     assert_not_green(run, word=bad.word, verdict=bad.verdict, happened=bad.happened, remedy=bad.remedy)
 
 
+@pytest.mark.parametrize(
+    ("wait", "happened"),
+    [("raise RuntimeError('no cron')", "RuntimeError: no cron"), ("raise SystemExit(1)", "SystemExit: 1")],
+    ids=["raises", "exits"],
+)
+@absorbers
+def test_trigger_that_does_not_work(inner: InnerPytest, wait: str, happened: str, absorber: str) -> None:
+    head = f"""{INSTANT_FAULT}
+from pytest_chaos import TRIGGERS, Trigger
+
+@TRIGGERS.register("bad")
+class BadTrigger(Trigger):
+    type: Literal["bad"] = "bad"
+    def wait(self, ctx):
+        {wait}
+"""
+    spec = {"trigger": {"type": "bad"}, "action": {"type": "instant"}}
+    run = inner(module(spec, absorber=absorber, head=head))
+    assert_not_green(run, word="error", happened=happened, remedy=".")
+
+
+@absorbers
+def test_fault_that_leaves_a_process_when_it_does_not_stop(
+    inner: InnerPytest, tmp_path: Path, absorber: str
+) -> None:
+    told = tmp_path / "pid"
+    head = f"""
+import pathlib, threading
+from typing import Literal
+from pytest_chaos import FAULTS, ChaosResult, Fault
+
+RELEASE = threading.Event()
+
+@pytest.fixture(scope="session", autouse=True)
+def release():
+    yield
+    RELEASE.set()
+
+@FAULTS.register("stuck")
+class StuckFault(Fault):
+    type: Literal["stuck"] = "stuck"
+    def inject(self, ctx, event=None):
+        process = ctx.spawn(["sleep", "60"])
+        pathlib.Path({str(told)!r}).write_text(str(process.pid))
+        event.set()
+        RELEASE.wait()
+        process.stdout.close()
+        process.stderr.close()
+"""
+    spec = {"trigger": {"type": "time"}, "action": {"type": "stuck"}}
+    run = inner(module(spec, absorber=absorber, head=head), ini={"chaos_stop_timeout": 1})
+    assert_not_green(
+        run,
+        word="failed",
+        verdict="error",
+        happened="did not stop within 1 s",
+        remedy=r"return once ctx\.stop is set",
+    )
+    assert not is_running(int(told.read_text(encoding="utf-8")))
+
+
 # ---------------------------------------------------------------------------------------------- time
+
+
+@absorbers
+def test_target_that_is_down_while_nobody_waits_for_the_load(inner: InnerPytest, absorber: str) -> None:
+    spec = load_spec(f"http://127.0.0.1:{unused_port()}/", qps=100)
+    run = inner(module(spec, absorber=absorber, body="time.sleep(0.5)", keywords=', wait="none"'))
+    assert_not_green(
+        run,
+        word="failed",
+        happened="connection refused|no request got",
+        remedy="[Ii]s the (service|target) up",
+    )
 
 
 @absorbers

@@ -25,3 +25,9 @@ def processes_with(word: str) -> list[str]:
 def assert_none_left(word: str, *, within_s: float = 1.0) -> None:
     """Fail if a fortio whose arguments hold ``word`` (a port, say) is still there after ``within_s`` seconds."""
     eventually(lambda: not processes_with(word), f"no process left with {word}", within_s=within_s)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended, and only was not waited for, does not."""
+    told = subprocess.run([_PS, "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return told.stdout.strip() != "" and not told.stdout.strip().startswith("Z")
