@@ -113,6 +113,17 @@ def test_moments_stand_in_the_captured_log_of_a_failure(inner: InnerPytest) -> N
     assert "'a rush' stopped" in logs["Captured log call"]
 
 
+def test_what_setup_prints_is_captured(inner: InnerPytest) -> None:
+    conftest = STAGED.replace(
+        "        STARTED.append(self.label)\n", "        print('noise of the fault')\n"
+    ) + ("@pytest.fixture\ndef chaos_variables():\n    print('noise of a fixture')\n    return {'A': 'x'}\n")
+    source = f"{HEAD}@pytest.mark.chaos(staged(label='{{{{A}}}}'))\ndef test_it(): assert WORD\n"
+    assert "noise" not in inner(source.replace("WORD", "RUNNING"), conftest=conftest).stdout
+    run = inner(source.replace("WORD", "not RUNNING"), conftest=conftest)
+    below = run.stdout.partition("--- Captured stdout setup ---")[2]
+    assert "noise of a fixture\nnoise of the fault\n" in below
+
+
 def test_a_suite_runs_without_the_plugin(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
