@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,11 @@ class Key:
         if isinstance(value, dict):
             return {self.redact(name): self.redact(item) for name, item in value.items()}
         return [self.redact(item) for item in value] if isinstance(value, list) else value
+
+    def hide_in(self, record: logging.LogRecord) -> bool:
+        """Take the key out of what is about to be logged. A filter of a logger."""
+        record.msg, record.args = self.redact(record.getMessage()), ()
+        return True
 
     def short(self, said: object) -> str:
         """Return the words of an error or of the service on one line, cut short, without the key."""

@@ -9,6 +9,7 @@ leaves that thread, only words.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _KEY_VARIABLES: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _RETRY: Final[dict[str, float]] = {"attempts": 3, "initial_delay": 1.0, "max_delay": 8.0}
 _LOOK_UP_S: Final = 0.05
+_SDK_LOG: Final = "google_genai._api_client"  # tells of each retry, with all that the service said
 
 # What the service documents of JSON Schema for functions. Whatever else a schema says, the loop checks anyway.
 _SCHEMA_WORDS: Final = {
@@ -170,6 +172,8 @@ class GeminiConversation:
             self._thread.join(5.0)
 
     def _serve(self) -> None:
+        log = logging.getLogger(_SDK_LOG)
+        log.addFilter(self._key.hide_in)
         while (message := self._messages.get()) is not None:
             try:
                 answer: Reply | ModelError = self._ask(message)
@@ -177,6 +181,7 @@ class GeminiConversation:
                 words = in_words(error, self._key, model=self._model, timeout_s=self._timeout_s)
                 answer = ModelError(f"gemini: {words}")
             self._answers.put(answer)
+        log.removeFilter(self._key.hide_in)
         with suppress(Exception):  # nobody is left to be told
             self._sdk.close()
             # Else a garbage collector does it, as a task of whatever event loop it happens to run in.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -99,9 +100,11 @@ def test_it_works_while_an_event_loop_is_running_and_leaves_nothing_in_it(gemini
 def test_what_is_logged_does_not_have_the_key(
     gemini: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gemini(fails(503, "BAD", "no"), says("Fine."))
+    gemini(fails(503, "BAD", f"the key {KEY} is fine"), says("Fine."))
     monkeypatch.setenv("GOOGLE_API_KEY", f"{KEY}-2")
     with caplog.at_level("DEBUG"):
         assert ask().text == "Fine."
     assert "generateContent" in caplog.text
+    assert "the key <the key> is fine" in caplog.text
     assert KEY not in caplog.text
+    assert not logging.getLogger("google_genai._api_client").filters

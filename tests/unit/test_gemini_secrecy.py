@@ -31,8 +31,8 @@ Start = Callable[..., Gemini]
 
 FAILING = {
     "refused": fails(401, "UNAUTHENTICATED", f"the key {KEY} is no good"),
-    "quota": fails(429, "RESOURCE_EXHAUSTED", "slow down"),
-    "broken": fails(503, "UNAVAILABLE", "try later"),
+    "quota": fails(429, "RESOURCE_EXHAUSTED", f"slow down, {KEY}"),
+    "broken": fails(503, "UNAVAILABLE", f"try {KEY} later"),
     "html": raw("<html>no</html>"),
     "types": asks([1]),
     "empty": raw("null"),
