@@ -454,6 +454,37 @@ class BadTrigger(Trigger):
 
 
 @absorbers
+def test_trigger_that_does_not_stop_when_asked(inner: InnerPytest, absorber: str) -> None:
+    head = f"""{INSTANT_FAULT}
+from pytest_chaos import TRIGGERS, Trigger
+
+RELEASE = threading.Event()
+
+@pytest.fixture(scope="session", autouse=True)
+def release():
+    yield
+    RELEASE.set()
+
+@TRIGGERS.register("stuck")
+class StuckTrigger(Trigger):
+    type: Literal["stuck"] = "stuck"
+    def wait(self, ctx):
+        RELEASE.wait()
+"""
+    spec = {"trigger": {"type": "stuck"}, "action": {"type": "instant"}}
+    run = inner(
+        module(spec, absorber=absorber, head=head, keywords=', wait="none"'), ini={"chaos_stop_timeout": 1}
+    )
+    assert_not_green(
+        run,
+        word="failed",
+        verdict="error",
+        happened="the trigger 'stuck' did not stop within 1 s",
+        remedy=r"return once ctx\.stop is set|ctx\.sleep",
+    )
+
+
+@absorbers
 def test_fault_that_leaves_a_process_when_it_does_not_stop(
     inner: InnerPytest, tmp_path: Path, absorber: str
 ) -> None:
@@ -640,3 +671,34 @@ def test_no_way_to_expect_a_failure_absorbs_a_disruption_that_was_none(
         assert (run.exit_code, end.word, end.verdicts) == (0, "xfailed", ["broke"]), run.stdout
     else:
         assert (run.exit_code, end.word, end.verdicts) == (1, "failed", ["inconclusive"]), run.stdout
+
+
+QUARANTINES = {
+    "expected failures": "report.outcome, report.wasxfail = 'skipped', 'in quarantine'",
+    "skipped": "report.outcome, report.longrepr = 'skipped', ('x.py', 1, 'in quarantine')",
+    "passed": "report.outcome, report.longrepr = 'passed', None",
+}
+
+
+@pytest.mark.parametrize("change", QUARANTINES.values(), ids=[name.replace(" ", "-") for name in QUARANTINES])
+@pytest.mark.parametrize("wait", ["active", "none"])
+def test_no_plugin_can_absorb_it(inner: InnerPytest, change: str, wait: str) -> None:
+    """A hook may turn the failures of some tests into something else; a disruption that was none is no such failure."""
+    spec = load_spec(f"http://127.0.0.1:{unused_port()}/", qps=100)
+    run = inner(
+        module(spec, keywords=f", wait={wait!r}"),
+        conftest=f"""
+            import pytest
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_makereport(item, call):
+                report = yield
+                if report.failed:
+                    {change}
+                return report
+            """,
+    )
+    end = run.test()
+    assert run.exit_code == 1, run.stdout
+    assert end.word == ("error" if wait == "active" else "failed")
+    assert end.verdicts == ["inconclusive"]
+    assert "inconclusive" in end.longrepr
