@@ -386,3 +386,77 @@ def pytest_collection_modifyitems(items):
 """,
     )
     assert (run.test().word, run.test().verdicts) == ("passed", ["held"])
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_item_that_is_no_python_function(inner: InnerPytest, broken: bool) -> None:
+    (inner.pytester.path / "first.note").write_text("", encoding="utf-8")
+    run = inner(
+        "",
+        conftest=STAGED
+        + f"""
+class Note(pytest.Item):
+    def runtest(self): assert {"not " if broken else ""}RUNNING
+
+class Notes(pytest.File):
+    def collect(self):
+        item = Note.from_parent(self, name="it")
+        item.add_marker(pytest.mark.chaos(staged()))
+        yield item
+
+def pytest_collect_file(parent, file_path):
+    return Notes.from_parent(parent, path=file_path) if file_path.suffix == ".note" else None
+""",
+    )
+    assert (run.test().word, run.test().verdicts) == (
+        ("failed", ["broke"]) if broken else ("passed", ["held"])
+    )
+
+
+def test_a_bad_mark_on_an_item_that_is_no_python_function(inner: InnerPytest) -> None:
+    (inner.pytester.path / "first.note").write_text("", encoding="utf-8")
+    run = inner(
+        "",
+        conftest="""
+import pytest
+
+class Note(pytest.Item):
+    def runtest(self): raise SystemError
+
+class Notes(pytest.File):
+    def collect(self):
+        item = Note.from_parent(self, name="it")
+        item.add_marker(pytest.mark.chaos([]))
+        yield item
+
+def pytest_collect_file(parent, file_path):
+    return Notes.from_parent(parent, path=file_path) if file_path.suffix == ".note" else None
+""",
+    )
+    assert run.exit_code == pytest.ExitCode.INTERRUPTED
+    assert "first.note:1: bad chaos mark on it" in run.stdout
+
+
+def test_setup_show(inner: InnerPytest) -> None:
+    run = inner(
+        f"{HEAD}@pytest.mark.chaos(staged())\ndef test_it(tmp_path): assert RUNNING\n",
+        "--setup-show",
+        conftest=STAGED,
+    )
+    assert (run.test().word, run.test().verdicts) == ("passed", ["held"])
+
+
+@pytest.mark.parametrize("skip", ["@unittest.skip('x')", "@unittest.skipIf(True, 'x')", "@pytest.mark.skip"])
+@pytest.mark.parametrize("place", ["class", "method"])
+def test_a_skipped_unittest_stays_skipped(inner: InnerPytest, skip: str, place: str) -> None:
+    on_class, on_method = (f"{skip}\n", "") if place == "class" else ("", f"    {skip}\n")
+    run = inner(
+        f"{HEAD}{on_class}@pytest.mark.chaos(staged())\nclass TestIt(unittest.TestCase):\n"
+        f"{on_method}    def test_it(self): raise SystemError\n\ndef test_after(): assert RUNNING == []\n",
+        conftest=STAGED,
+    )
+    assert run.words == {"test_it": "skipped", "test_after": "passed"}
+    # unittest skips a method only when it is run; pytest skips everything else before.
+    assert run.test("::test_it").verdicts == (
+        ["not_judged"] if place == "method" and "unittest" in skip else []
+    )
