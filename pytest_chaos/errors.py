@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_chaos.agent.loop import LoopReport
     from pytest_chaos.outcome import ChaosOutcome
     from pytest_chaos.reading.position import Where
 
@@ -56,7 +57,12 @@ class Cancelled(ChaosError):
 
 
 class ModelError(ChaosError):
-    """The client of an agent could not answer; the message gives the cause in words, never a key."""
+    """The client of an agent could not answer; the message gives the cause in words, never a key.
+
+    ``report`` is what the loop had come to by then, if it had begun.
+    """
+
+    report: LoopReport | None = None
 
 
 class NotHeld(ChaosError, AssertionError):

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pytest_chaos.agent.protocol import Client, Stop, Tool, ToolCall, ToolResult
-from pytest_chaos.errors import ToolRefused
+from pytest_chaos.errors import ModelError, ToolRefused
 from pytest_chaos.scrub import clean, clean_json
 
 MAX_TURNS = 8
@@ -79,7 +79,11 @@ def run_tool_loop(
 
     with closing(client.start(system, tools)) as conversation:
         while report.turns < max_turns:
-            reply = None if over() else conversation.send(message, over)
+            try:
+                reply = None if over() else conversation.send(message, over)
+            except ModelError as error:
+                error.report = report
+                raise
             if reply is None:
                 report.stop = over() or Stop.cancelled
                 return report
@@ -99,7 +103,9 @@ def run_tool_loop(
                 return report
             message = [_carry_out(call, known, used, over) for call in reply.calls]
             report.calls_total += len(message)
-            report.calls.extend(_record(result) for result in message[: MAX_RECORDED - len(report.calls)])
+            for result in message:
+                if result.error is None or len(report.calls) < MAX_RECORDED:
+                    report.calls.append(_record(result))
     return report
 
 

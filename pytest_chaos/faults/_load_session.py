@@ -70,6 +70,7 @@ class LoadSession:
             raise
         except ChaosError as error:
             self._failure = error
+            agent = agent or getattr(error, "report", None)
         return self._result(agent, time.monotonic() - began)
 
     # ------------------------------------------------------------------ what the agent may do

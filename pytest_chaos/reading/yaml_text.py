@@ -14,7 +14,8 @@ from pytest_chaos.scrub import clean
 if TYPE_CHECKING:
     from pytest_chaos.reading.position import Document
 
-# Both only split the text into events here; nothing is ever constructed. libyaml is the faster one where it is there.
+# Both only split the text into events here; nothing is ever constructed. libyaml is the faster one, and there wherever
+# PyYAML came as a wheel. What both read, they read alike; without libyaml a tab between words is refused, and `?` in braces.
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _ODD: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
