@@ -18,6 +18,7 @@ def write(tmp_path: Path) -> Write:
     def make(text: str | bytes, name: str = "chaos.yaml") -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # some file systems write a file that is truncated through to the disk
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
 

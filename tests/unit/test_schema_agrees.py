@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from pytest_chaos.errors import SpecError
 from pytest_chaos.schema import SchemaKind, json_schema, validate_spec
 from pytest_chaos.sources import read_file
 from tests.support.authored import anything, authored, everything_everywhere, good_entry, mutated
+from tests.support.written import Write
 
 COUNT = 6_000
 GOOD = {
@@ -134,12 +134,12 @@ def files(seed: int, count: int) -> Iterator[Any]:
         yield random.choice([some, some, task, task, {**task, "chaos": some}, anything(random)])
 
 
-def test_both_say_the_same_of_every_file(tmp_path: Path) -> None:
-    validator, path, good = second_opinion("file"), tmp_path / "file.json", 0
+def test_both_say_the_same_of_every_file(write: Write) -> None:
+    validator, good = second_opinion("file"), 0
     for content in files(8, 700):
         if holds_text_of_its_own(content):
             continue
-        path.write_text(json.dumps(content), encoding="utf-8")
+        path = write(json.dumps(content), "file.json")
         try:
             ours = all(accepted(entry.data) for entry in read_file(path))
         except SpecError:
