@@ -26,12 +26,13 @@ class Entry:
     """One authored entry: what was written, not yet validated, and where.
 
     ``data`` is a mapping of plain values; it may be shared, so do not change it. ``name`` is the authored
-    name, None if there is none.
+    name, None if there is none. ``path`` is the file.
     """
 
     data: dict[str, Any]
     name: str | None
     where: Where
+    path: Path
     _node: Node = field(repr=False)
     _document: Document = field(repr=False)
 
@@ -58,9 +59,9 @@ def read_file(path: Path, *, shown: str | None = None) -> list[Entry]:
         raise document.error(0, "this file holds no spec")
     if isinstance(root, Pairs):
         if task := _task_value(root, document):
-            return [*_entries(*_opened(task, document))]
+            return [*_entries(path, *_opened(task, document))]
         _expect_entry(root, document)
-    return [*_entries(root, document)]
+    return [*_entries(path, root, document)]
 
 
 class Sources:
@@ -164,7 +165,7 @@ def _opened(value: Node, document: Document) -> tuple[Node, Document]:
     return root, inner
 
 
-def _entries(node: Node, document: Document) -> Iterator[Entry]:
+def _entries(path: Path, node: Node, document: Document) -> Iterator[Entry]:
     if isinstance(node, Leaf) or (isinstance(node, Items) and not node.items):
         what = "an empty list" if isinstance(node, Items) else kind_of(node)
         raise document.error(node.offset, f"a spec is a mapping, or a list of mappings; {what} stands here")
@@ -180,6 +181,7 @@ def _entries(node: Node, document: Document) -> Iterator[Entry]:
             data=data,
             name=name if isinstance(name, str) else None,
             where=document.at(item.offset),
+            path=path,
             _node=item,
             _document=document,
         )

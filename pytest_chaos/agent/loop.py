@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pytest_chaos.agent.protocol import Client, Stop, Tool, ToolCall, ToolResult
+from pytest_chaos.agent.protocol import Client, Conversation, Reply, Stop, Tool, ToolCall, ToolResult
 from pytest_chaos.errors import ModelError, ToolRefused
 from pytest_chaos.scrub import clean, clean_json
 
@@ -79,11 +79,7 @@ def run_tool_loop(
 
     with closing(client.start(system, tools)) as conversation:
         while report.turns < max_turns:
-            try:
-                reply = None if over() else conversation.send(message, over)
-            except ModelError as error:
-                error.report = report
-                raise
+            reply = None if over() else _ask(conversation, message, over, report)
             if reply is None:
                 report.stop = over() or Stop.cancelled
                 return report
@@ -107,6 +103,19 @@ def run_tool_loop(
                 if result.error is None or len(report.calls) < MAX_RECORDED:
                     report.calls.append(_record(result))
     return report
+
+
+def _ask(
+    conversation: Conversation,
+    message: str | Sequence[ToolResult],
+    over: Callable[[], object],
+    report: LoopReport,
+) -> Reply | None:
+    try:
+        return conversation.send(message, over)
+    except ModelError as error:
+        error.report = report
+        raise
 
 
 def _carry_out(

@@ -252,9 +252,13 @@ class Disruption:
     def _machinery(self) -> str | None:
         if self._thread is None or self.finished.is_set():
             return None
+        if "fired" in self._moments:
+            who, what = f"fault {self.spec.action.type!r}", "inject()"
+        else:
+            who, what = f"trigger {self.spec.trigger.type!r}", "wait()"
         return (
-            f"the fault {self.spec.action.type!r} did not stop within {self._settings.stop_timeout_s:g} s of being asked; "
-            "its processes were killed, its thread was left behind: let inject() return once ctx.stop is set"
+            f"the {who} did not stop within {self._settings.stop_timeout_s:g} s of being asked; "
+            f"its processes were killed, its thread was left behind: let {what} return once ctx.stop is set"
         )
 
     def _why_never(self, window: Span) -> str:

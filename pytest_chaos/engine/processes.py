@@ -8,7 +8,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final
 
 from pytest_chaos.errors import Cancelled
@@ -36,26 +37,56 @@ class OwnedProcess:
         self.stdout: IO[bytes] = self._popen.stdout
         self.stderr: IO[bytes] = self._popen.stderr
         self._lock = threading.Lock()
-        self._killed = False
+        self._reaped = False
 
     def interrupt(self) -> None:
         """Send one SIGINT to the process alone."""
-        self._popen.send_signal(signal.SIGINT)
+        self._signal(os.kill, signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill the whole group, once. The leader is not reaped before, so its number is still ours."""
-        with self._lock:
-            if not self._killed:
-                self._killed = True
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, signal.SIGKILL)
+        """Kill the whole group."""
+        self._signal(os.killpg, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit status. Raises ``TimeoutError``."""
-        try:
-            return self._popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"process {self.pid} is still running") from None
+        """Return the exit status (negative: ended by that signal). What it left in its group lives on.
+
+        Raises:
+            TimeoutError: it is still running.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.001
+        while (status := self._status()) is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"process {self.pid} is still running")
+            time.sleep(pause)
+            pause = min(0.02, 2 * pause)
+        return status
+
+    def end(self) -> None:
+        """Kill the group, and only then take note of the end: from then on its number may be somebody else's."""
+        self.kill()
+        with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(2)
+            self._reaped = True
+
+    def _status(self) -> int | None:
+        """Return the exit status without taking note of the end; None while it runs."""
+        with self._lock:
+            if self._reaped:
+                return self._popen.returncode
+            if not hasattr(os, "waitid"):  # macOS before Python 3.13: its number is free once its end is known
+                self._reaped = self._popen.poll() is not None
+                return self._popen.returncode
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    def _signal(self, send: Callable[[int, int], None], number: int) -> None:
+        with self._lock:
+            if not self._reaped:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    send(self.pid, number)
 
 
 class Processes:
@@ -80,6 +111,4 @@ class Processes:
         with self._lock:
             self._closed = True
             for process in self._all:
-                process.kill()
-                with contextlib.suppress(TimeoutError):
-                    process.wait(2)
+                process.end()

@@ -52,6 +52,7 @@ class _Stdout(threading.Thread):
         finally:
             self.tail = self.tail or rest
             self.closed.set()
+            self._stream.close()
 
 
 class _Stderr(threading.Thread):
@@ -83,6 +84,7 @@ class _Stderr(threading.Thread):
             pass
         finally:
             self.closed.set()
+            self._stream.close()
 
     def words(self) -> str:
         """Return the last lines that say something, for a message."""
@@ -145,12 +147,11 @@ class FortioRun:
             active.clear()
             self._process.kill()
             self._process.wait(5)
-            for thread, stream in ((self._out, self._process.stdout), (self._err, self._process.stderr)):
+            for thread in (
+                self._out,
+                self._err,
+            ):  # each closes its pipe, unless a stray grandchild holds the other end
                 thread.join(2)
-                if (
-                    not thread.is_alive()
-                ):  # else a stray grandchild holds the pipe, and closing would wait for it
-                    stream.close()
 
     @property
     def span(self) -> Span | None:

@@ -325,17 +325,22 @@ class Lifecycle:
     def _refuse_absorption(
         self, report: pytest.TestReport, attempt: Attempt, call: pytest.CallInfo[None]
     ) -> None:
-        left_to_the_test = [] if attempt.injector is None else attempt.injector.left_to_the_test
+        """Keep the report of a test that proved nothing failed, whatever xfail or another plugin made of it."""
+        expected = hasattr(report, "wasxfail") or "[XPASS(strict)]" in str(report.longrepr)
+        if report.failed and not expected:
+            return
+        # What the test was told of and dealt with is its own affair, but no failure to expect.
+        deciding = self._deciding(attempt)
+        left = [] if attempt.injector is None else attempt.injector.left_to_the_test
         unproven = [
-            one for one in attempt.outcomes if one.verdict in _NEVER_ABSORBED and one not in left_to_the_test
+            one
+            for one in (attempt.outcomes if expected else deciding)
+            if one.verdict in _NEVER_ABSORBED and one not in left
         ]
-        absorbed = hasattr(report, "wasxfail") or (
-            report.failed and "[XPASS(strict)]" in str(report.longrepr)
-        )
-        if not unproven or not absorbed:
+        if not unproven:
             return
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail
-        if call.excinfo is None:
-            report.longrepr = text.failure(unproven, "the body passed, but")
+        if call.excinfo is None or not expected:
+            report.longrepr = text.failure(unproven, "whatever the report said before:")
