@@ -35,7 +35,8 @@ class Reporting:
         """Take the outcomes from the report; with the last report of a test, write them into JUnit XML."""
         if getattr(report, "chaos_plain", False):
             self._plain.add(report.nodeid)
-        if (plan := getattr(report, "chaos_plan", None)) is not None:
+        plan = getattr(report, "chaos_plan", None)
+        if plan is not None and self.plans.of(report.nodeid) is None:  # from another process
             self.plans.take(TestPlan.model_validate(plan))
         raw: list[dict[str, Any]] | None = getattr(report, "chaos", None)
         if raw is None and report.when == "setup":  # a rerun: what an earlier attempt said counts no longer
@@ -71,8 +72,7 @@ class Reporting:
         """Print the plan, and one line for each disruption."""
         if self._settings.dry_run and not self._worker:
             terminalreporter.section("chaos dry run")
-            for line in self.plans.lines():
-                terminalreporter.line(line)
+            terminalreporter.write("".join(f"{line}\n" for line in self.plans.lines()))
         if self._worker or not (self._outcomes or self._plain) or self._config.option.no_summary:
             return
         write = terminalreporter
