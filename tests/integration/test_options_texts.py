@@ -71,6 +71,11 @@ TEXTS = (
         "chaos_allowed_targets (linelist)",
         "Hosts, globs and networks that may be disrupted besides loopback, one a line",
     ),
+    (
+        None,
+        "chaos_catalogue (string)",
+        "The file of specs that marks name; by default chaos.yaml beside the ini file",
+    ),
     (None, "chaos_max_qps (int)", "Requests a second that one load may ask for at most"),
     (None, "chaos_max_duration (float)", "Seconds that the load of one disruption may last at most"),
     (None, "chaos_max_concurrency (int)", "Connections that one load may use at most"),

@@ -141,6 +141,8 @@ class InnerPytest:
         line = [
             *(word for name in loaded for word in ("-p", name)),
             *("-W", warnings),
+            # In this process the plugins were imported long ago; pytest 8 warns of that.
+            *("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),
             *(("--junitxml", str(path / "junit.xml")) if junit else ()),
             *args,
         ]
