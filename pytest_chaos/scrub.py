@@ -31,7 +31,9 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 
     Tabs and line feeds stay; a cut is marked with how much is missing.
     """
-    if len(text) <= limit and text.isascii() and text.isprintable():  # most are, and thousands stand in a plan
+    if (
+        len(text) <= limit and text.isascii() and text.isprintable()
+    ):  # most are, and thousands stand in a plan
         return text
     before = len(text)
     text = text[: 4 * limit + 1_000]  # bound the work on hostile input before any pattern sees it

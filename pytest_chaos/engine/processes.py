@@ -74,7 +74,9 @@ class OwnedProcess:
         with self._lock:
             if self._reaped:
                 return self._popen.returncode
-            if not hasattr(os, "waitid"):  # macOS before Python 3.13: its number is free once its end is known
+            if not hasattr(
+                os, "waitid"
+            ):  # macOS before Python 3.13: its number is free once its end is known
                 self._reaped = self._popen.poll() is not None
                 return self._popen.returncode
             ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)

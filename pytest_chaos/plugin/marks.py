@@ -17,7 +17,7 @@ from pytest_chaos.errors import SpecError, TargetRefused
 from pytest_chaos.placeholders import names
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.schema import explain, explain_in_file, validate_spec
-from pytest_chaos.scrub import clean
+from pytest_chaos.scrub import shown
 from pytest_chaos.settings import Settings
 from pytest_chaos.sources import Sources
 from pytest_chaos.spec import ChaosSpec
@@ -117,7 +117,7 @@ class SpecReader:
         else:
             raise SpecError(
                 "chaos(): a spec must be a mapping, a ChaosSpec, a path, a name, or a list of these, "
-                f"not {type(entry).__name__} ({clean(repr(entry), 80)})"
+                f"not {type(entry).__name__} ({shown(entry, 80)})"
             )
 
     def _reference(self, reference: str | bytes, base: Path) -> Iterator[tuple[ChaosSpec, str]]:
@@ -162,7 +162,7 @@ def read_wait(given: object, who: str) -> Wait:
     allowed = [wait.value for wait in Wait]
     if not isinstance(given, str) or given not in allowed:
         raise SpecError(
-            f"{who}: wait must be one of {', '.join(map(repr, allowed))}, not {given!r}"
-            + did_you_mean(str(given), allowed)
+            f"{who}: wait must be one of {', '.join(map(repr, allowed))}, not {shown(given, 80)}"
+            + did_you_mean(str(given)[:80] if isinstance(given, str) else "", allowed)
         )
     return Wait(given)
