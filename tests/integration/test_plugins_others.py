@@ -255,7 +255,7 @@ def test_it(number):
     assert (run.test().word, run.test().verdicts) == ("passed", ["held"])
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "loadfile", "loadgroup", "worksteal", "each"])
+@pytest.mark.parametrize("dist", ["loadscope", "loadgroup", "worksteal", "each"])
 def test_every_way_to_distribute(inner: InnerPytest, dist: str) -> None:
     tests = "".join(
         f"@pytest.mark.chaos(staged())\ndef test_{n}(): assert len(RUNNING) == 1\n" for n in range(3)

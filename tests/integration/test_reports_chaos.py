@@ -193,7 +193,7 @@ def hostile(**action):
 """
 
 
-@WHERE
+@pytest.mark.parametrize("option", ["-n0", "-n1"])
 @pytest.mark.parametrize("play", ["returns", "raises", "changes it afterwards", "builds it by hand"])
 def test_what_a_fault_returns_cannot_break_the_report(inner: InnerPytest, option: str, play: str) -> None:
     run = inner(
@@ -237,7 +237,7 @@ def test_a_result_has_a_bounded_size_as_a_whole() -> None:
     assert len(result.model_dump_json()) < 2_000_000
 
 
-@WHERE
+@pytest.mark.parametrize("option", ["-n0", "-n1"])
 def test_a_name_that_is_hard_to_show(inner: InnerPytest, option: str) -> None:
     source = f"{HEAD}@pytest.mark.chaos(staged(name='two\\nlines \\x1b[31m\\u202e &<>\"'))\ndef test_it(): assert not RUNNING\n"
     run = inner(source, option, conftest=STAGED, plugins=["xdist.plugin"], junit=True)
