@@ -1,0 +1,1 @@
+"""The figures that this project keeps, measured on loopback: ``python -m benchmarks``."""
