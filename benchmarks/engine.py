@@ -67,15 +67,18 @@ def planning(scratch: Path) -> Row:
 
 def firing(scratch: Path) -> Row:
     """Compare when triggers fired with when they were due."""
+    recorded = session(scratch, "delays")
     late = []
-    for outcome in session(scratch, "delays").outcomes():
+    for outcome in recorded.outcomes():
         timeline = outcome["timeline"]
         delay = float(outcome["name"].split()[-1])
         late.append(timeline["fired"] - timeline["planned"] - delay)
     worst = percentile(late, 0.99)
+    bare = percentile([test["properties"]["bare_late_s"] for test in recorded.tests], 0.99)
     return Row(
         what=f"fired - planned, p99 of {len(late)}",
         target="≤ 5 ms",
-        measured=f"{worst * 1e3:.2f} ms (p50 {percentile(late, 0.5) * 1e3:.2f} ms)",
+        measured=f"{worst * 1e3:.2f} ms (p50 {percentile(late, 0.5) * 1e3:.2f} ms; "
+        f"p99 of a bare thread: {bare * 1e3:.2f} ms)",
         met=worst <= FIRING_TARGET_S and min(late) >= 0,
     )
