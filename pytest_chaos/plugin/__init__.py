@@ -59,9 +59,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ensure_lifecycle(config).check_items(items)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Start the chaos of a test once every fixture is up; only then are all its marks there, too."""
+    """Start the chaos of a test once every fixture is up; only then are all its marks there, too.
+
+    The innermost wrapper: what is printed and logged meanwhile is captured like that of any fixture.
+    """
     item.stash[SETUP_BEGAN] = time.monotonic()
     result = yield
     if _wants_chaos(item):

@@ -96,7 +96,11 @@ def test_several_workers_say_the_same(inner: InnerPytest) -> None:
         assert run.exit_code == 0
         files.append((run.path / f"plan-{number}.json").read_text(encoding="utf-8"))
         texts.append(
-            [line for line in run.stdout.splitlines() if line.startswith(("test_inner.py::", "    ", "3 dis"))]
+            [
+                line
+                for line in run.stdout.splitlines()
+                if line.startswith(("test_inner.py::", "    ", "3 dis"))
+            ]
         )
     assert files[0] == files[1]
     assert texts[0] == texts[1]

@@ -122,7 +122,7 @@ def test_no_more_loads_than_bursts(inner: InnerPytest, gemini: Start, shop: Shop
 
 def test_no_load_starts_once_the_body_is_over(inner: InnerPytest, gemini: Start, shop: Shop) -> None:
     gemini(asks({"qps": 40}), asks(BURST), says("done"))
-    ended = run(inner, shop, spec(shop), "--chaos-agent=gemini", seconds=0.5)
+    ended = run(inner, shop, spec(shop), "--chaos-agent=gemini", seconds=2)
     (outcome,) = ended.test().chaos
     agent = outcome["result"]["details"]["agent"]
     assert outcome["verdict"] == "held"

@@ -103,8 +103,8 @@ def test_an_entry_by_name(inner: InnerPytest, reference: str, ini: dict[str, str
 @pytest.mark.parametrize(
     ("reference", "text", "message"),
     [
-        ("chaos.yaml", TWO.replace("qps: 7", "qpz: 7"), "chaos.yaml:7:82: action.target.qpz: unknown key"),
-        ("chaos.yaml", TWO.replace("qps: 7", "qps: '7'"), "chaos.yaml:7:87: action.target.qps: "),
+        ("chaos.yaml", TWO.replace("qps: 7", "qpz: 7"), "chaos.yaml:7:78: action.target.qpz: unknown key"),
+        ("chaos.yaml", TWO.replace("qps: 7", "qps: '7'"), "chaos.yaml:7:83: action.target.qps: "),
         ("chaos.yaml#secnd", TWO, "did you mean 'second'"),
         ("nope.yaml", TWO, "there is no file 'nope.yaml'"),
         ("thrid", TWO, "no entry is named 'thrid'"),
