@@ -7,14 +7,14 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 
 class Shop(ThreadingHTTPServer):
     """Serve ``/browse``, ``/checkout`` and ``/voucher``; count what was asked and what was sold."""
 
     # fortio opens all its connections at once; the default backlog of 5 would make them wait for seconds.
-    request_queue_size: ClassVar[int] = 256
+    request_queue_size = 256
     daemon_threads = True
 
     def __init__(self) -> None:

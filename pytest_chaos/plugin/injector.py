@@ -73,6 +73,7 @@ class Injection:
         """Do what may block. What goes wrong with the disruptions ends up in ``outcomes``."""
         if self._disabled:
             self.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in self._specs]
+            self.active.set()  # a body that waits for it must not hang in a run in peace
             return
         try:
             run = self._run = self._new_run()

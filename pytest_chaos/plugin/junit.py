@@ -49,10 +49,7 @@ def _add(
     told: str,
 ) -> None:
     if "properties" in kinds:
-        report.user_properties = [
-            *(pair for pair in report.user_properties if not str(pair[0]).startswith("chaos.")),
-            *flat,
-        ]
+        report.user_properties = [*report.user_properties, *flat]
     xml = _writer(config)
     if xml is not None and "system-out" in kinds:
         element = ET.Element("system-out")

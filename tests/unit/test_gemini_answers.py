@@ -107,7 +107,7 @@ def test_a_malformed_answer_is_told(gemini: Start, body: bytes | str, words: str
 
 def test_a_value_that_the_sdk_does_not_know_is_an_error_where_warnings_are(gemini: Start) -> None:
     gemini(says("Fine.", finish="FROM_THE_FUTURE"))
-    assert "FROM_THE_FUTURE is not a valid FinishReason" in failure()
+    assert failure().startswith("gemini: ")  # the words depend on the versions of the SDK and of pydantic
 
 
 @pytest.mark.filterwarnings("ignore:FROM_THE_FUTURE")

@@ -7,6 +7,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -86,6 +87,10 @@ def test_proxies_count_as_the_environment_says(gemini: Start, monkeypatch: pytes
     assert len(target.requests) == 1
 
 
+@pytest.mark.skipif(
+    tuple(int(part) for part in version("google-genai").split(".")[:2]) < (3, 4),
+    reason="older SDKs start a task in whatever event loop is running when a client of theirs is collected",
+)
 def test_it_works_while_an_event_loop_is_running_and_leaves_nothing_in_it(gemini: Start) -> None:
     gemini()
 
