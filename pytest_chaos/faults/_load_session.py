@@ -164,6 +164,10 @@ class LoadSession:
             self._reports.append(report)
             cross_check(run.logged, report)
             self._capped |= args.duration_s is None and not ctx.stop.is_set()
+        except Cancelled:
+            if not self._spans():
+                raise
+            return {"error": "cancelled"}  # what was measured before counts all the same
         except FaultFailed as error:
             self._failure = error
             return {"error": error.kind}
