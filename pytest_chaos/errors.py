@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_chaos.agent.loop import LoopReport
     from pytest_chaos.outcome import ChaosOutcome
-    from pytest_chaos.reading.position import Where
 
 
 class ChaosError(Exception):
@@ -18,19 +16,6 @@ class ChaosError(Exception):
 
 class SpecError(ChaosError):
     """A spec, marker or registration that cannot be used as written."""
-
-
-class SourceError(SpecError):
-    """A place in a file of specs, or the file as a whole, that cannot be used. ``where`` leads to it."""
-
-    def __init__(self, message: str, where: Where) -> None:
-        super().__init__(f"{where}: {message}")
-        self.message = message
-        self.where = where
-
-
-class Unreadable(SourceError):
-    """A file of specs that cannot even be read as text."""
 
 
 class TargetRefused(ChaosError):
@@ -62,7 +47,7 @@ class ModelError(ChaosError):
     ``report`` is what the loop had come to by then, if it had begun.
     """
 
-    report: LoopReport | None = None
+    report: Any = None
 
 
 class NotHeld(ChaosError, AssertionError):

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_chaos.errors import SourceError, SpecError
+from pytest_chaos.errors import SpecError
 from pytest_chaos.reading.files import document_in, parse, read_document
-from pytest_chaos.reading.position import Document, Where
+from pytest_chaos.reading.position import Document, SourceError, Where
 from pytest_chaos.reading.tree import Items, Leaf, Node, Pairs, Values, kind_of, offset_of
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.scrub import clean

@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from pytest_chaos.errors import SourceError, Unreadable
-from pytest_chaos.reading.position import Where
+from pytest_chaos.reading.position import SourceError, Unreadable, Where
 from pytest_chaos.reading.tree import dotted
 from pytest_chaos.schema import problems, validate_spec
 from pytest_chaos.sources import read_file

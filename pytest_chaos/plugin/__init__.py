@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_chaos.plugin import options
+from pytest_chaos.plugin.gate import Gate
+from pytest_chaos.plugin.merging import read_settings
 from pytest_chaos.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,10 +47,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
     config.addinivalue_line("markers", MARKER)
-    settings = config.stash[SETTINGS] = options.read_settings(config)
+    settings = config.stash[SETTINGS] = read_settings(config)
     if settings.dry_run or settings.plan is not None:
         ensure_reporting(config)
-    config.pluginmanager.register(Gate(config), "chaos-gate")
+    config.pluginmanager.register(Gate(config, ensure_reporting), "chaos-gate")
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Load the machinery when the first chaos test was collected, and let it check all marks."""
     settings = config.stash[SETTINGS]
     if settings.dry_run or settings.plan is not None or any(_wants_chaos(item) for item in items):
-        ensure_lifecycle(config).check_items(items)
+        ensure_lifecycle(config).collection.check(items)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -86,21 +88,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if (found := _lifecycle_of(item.config)) is not None:
         found.body_returned(item)
     return result
-
-
-class Gate:
-    """Load the reporting when the first report with chaos arrives, which under xdist comes from a worker."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Look at nothing but the names on the report. This runs in the main thread, also under xdist."""
-        told = {"chaos", "chaos_plain", "chaos_plan"} & vars(report).keys()
-        if told and not self._config.pluginmanager.has_plugin("chaos-reporting"):
-            # What is registered in the middle of a call is not part of it.
-            ensure_reporting(self._config).pytest_runtest_logreport(report)
 
 
 def ensure_lifecycle(config: pytest.Config) -> Lifecycle:

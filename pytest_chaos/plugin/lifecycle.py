@@ -15,10 +15,11 @@ from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
+from pytest_chaos.plugin.collection import Collection
 from pytest_chaos.plugin.injector import ChaosInjector, refused
-from pytest_chaos.plugin.marks import Marked, SpecReader, chaos_marks, place_of
+from pytest_chaos.plugin.marks import Marked, place_of
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
-from pytest_chaos.plugin.planning import DRY_RUN, TestPlan, plan_test
+from pytest_chaos.plugin.planning import PLAN
 from pytest_chaos.plugin.reporting import Reporting
 from pytest_chaos.plugin.variables import fill_spec, variables_of
 from pytest_chaos.settings import Settings
@@ -45,9 +46,7 @@ class Attempt:
     told: list[dict[str, Any]] | None = None
 
 
-_MARKED = pytest.StashKey[Marked]()
 _ATTEMPT = pytest.StashKey[Attempt]()
-_PLAN = pytest.StashKey[TestPlan]()
 
 
 class Lifecycle:
@@ -58,64 +57,7 @@ class Lifecycle:
         self._settings = settings
         self._guard = Guard(settings.allowed_targets)
         self._reporting = reporting
-        self._reader = SpecReader(settings, root=config.rootpath)
-        self._planning = settings.dry_run or settings.plan is not None
-
-    # ------------------------------------------------------------------ collection
-
-    def check_items(self, items: list[pytest.Item]) -> None:
-        """Read the marks of all items; one whose marks are wrong becomes a collection error and is taken out.
-
-        In a dry run, tests without chaos are taken out as well, and the others marked to be skipped.
-        """
-        good: list[pytest.Item] = []
-        for item in items:
-            try:
-                self._marked(item)
-                if self._planning:
-                    self._plan(item)
-            except SpecError as error:
-                self._report_bad(item, error)
-            else:
-                good.append(item)
-        if self._planning:
-            self._select(good)
-        items[:] = good
-
-    def _plan(self, item: pytest.Item) -> None:
-        plan = plan_test(item, self._marked(item), self._settings)
-        if plan.disruptions or plan.by_hand:
-            item.stash[_PLAN] = plan
-            self._reporting.plans.take(plan)
-
-    def _select(self, items: list[pytest.Item]) -> None:
-        others = [item for item in items if _PLAN not in item.stash]
-        self._reporting.plans.count(len(others))
-        if not self._settings.dry_run:
-            return
-        items[:] = [item for item in items if _PLAN in item.stash]
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason=DRY_RUN), append=False)
-        if others:
-            self._config.hook.pytest_deselected(items=others)
-
-    def _marked(self, item: pytest.Item) -> Marked:
-        marks = chaos_marks(item)
-        known = item.stash.get(_MARKED, None)
-        if known is None or known.marks != marks:
-            known = item.stash[_MARKED] = self._reader.marks(
-                marks, place=place_of(item), base=item.path.parent
-            )
-        return known
-
-    def _report_bad(self, item: pytest.Item, error: SpecError) -> None:
-        """Report the item the way pytest reports what it cannot collect; this also works under xdist."""
-        lines = [
-            f"{place_of(item)}: bad chaos mark on {item.name}",
-            *(f"  {one}" for one in str(error).split("\n")),
-        ]
-        report = pytest.CollectReport(item.nodeid, "failed", "\n".join(lines), [])
-        item.ihook.pytest_collectreport(report=report)
+        self.collection = Collection(config, settings, reporting.plans)
 
     # ------------------------------------------------------------------ setup
 
@@ -150,7 +92,7 @@ class Lifecycle:
         if attempt is None:
             attempt = item.stash[_ATTEMPT] = Attempt(marked=Marked(), origin=item.stash[SETUP_BEGAN])
         try:
-            attempt.marked = self._marked(item)  # a fixture may have added a mark since collection
+            attempt.marked = self.collection.marked(item)  # a fixture may have added a mark since collection
         except SpecError as error:
             attempt.outcomes = [refused(str(error))]
             pytest.fail(f"bad chaos mark: {error}", pytrace=False)
@@ -284,7 +226,10 @@ class Lifecycle:
         injector = attempt.injector = ChaosInjector(
             lambda specs, wait: self._new_run(item, attempt, specs, wait),
             lambda entries: [
-                spec for spec, _ in self._reader.entries(entries, place=place_of(item), base=item.path.parent)
+                spec
+                for spec, _ in self.collection.reader.entries(
+                    entries, place=place_of(item), base=item.path.parent
+                )
             ],
             self._settings,
         )
@@ -301,7 +246,7 @@ class Lifecycle:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the outcomes on the report, and do not let xfail absorb a test that proved nothing."""
         report = yield
-        if call.when == "setup" and (plan := item.stash.get(_PLAN, None)) is not None:
+        if call.when == "setup" and (plan := item.stash.get(PLAN, None)) is not None:
             report.chaos_plan = plan.model_dump(mode="json")  # type: ignore[attr-defined]
         attempt = item.stash.get(_ATTEMPT, None)
         if attempt is None:

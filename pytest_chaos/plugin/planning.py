@@ -31,6 +31,9 @@ class TestPlan(BaseModel):
     by_hand: bool
 
 
+PLAN = pytest.StashKey[TestPlan]()
+
+
 def plan_test(item: pytest.Item, marked: Marked, settings: Settings) -> TestPlan:
     """Describe what ``item`` would do. Placeholders that only a fixture can fill stay visible.
 

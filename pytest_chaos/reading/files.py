@@ -6,9 +6,8 @@ import codecs
 import stat
 from typing import TYPE_CHECKING, Final
 
-from pytest_chaos.errors import SourceError, Unreadable
 from pytest_chaos.reading.json_text import read_json
-from pytest_chaos.reading.position import Document, Where
+from pytest_chaos.reading.position import Document, SourceError, Unreadable, Where
 from pytest_chaos.reading.yaml_text import read_yaml
 
 if TYPE_CHECKING:

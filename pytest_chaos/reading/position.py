@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_chaos.errors import SourceError
+from pytest_chaos.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,19 @@ class Where:
     def __str__(self) -> str:
         place = "" if self.line is None else f":{self.line}:{self.column}"
         return f"{self.file}{place}{self.note}"
+
+
+class SourceError(SpecError):
+    """A place in a file of specs, or the file as a whole, that cannot be used. ``where`` leads to it."""
+
+    def __init__(self, message: str, where: Where) -> None:
+        super().__init__(f"{where}: {message}")
+        self.message = message
+        self.where = where
+
+
+class Unreadable(SourceError):
+    """A file of specs that cannot even be read as text."""
 
 
 class Document:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_chaos.errors import SourceError
+from pytest_chaos.reading.position import SourceError
 from pytest_chaos.sources import read_file
 
 Write = Callable[..., Path]

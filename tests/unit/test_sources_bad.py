@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_chaos.errors import Unreadable
+from pytest_chaos.reading.position import Unreadable
 from pytest_chaos.sources import read_file
 from tests.support.written import Write, refusal
 

@@ -14,8 +14,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pytest_chaos.errors import SourceError, SpecError
+from pytest_chaos.errors import SpecError
 from pytest_chaos.reading import yaml_text
+from pytest_chaos.reading.position import SourceError
 from pytest_chaos.schema import explain_in_file, validate_spec
 from pytest_chaos.sources import Entry, Sources, read_file
 from tests.support.authored import ODD_TEXTS, authored

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_chaos.errors import SourceError, SpecError, Unreadable
+from pytest_chaos.errors import SpecError
+from pytest_chaos.reading.position import SourceError, Unreadable
 from pytest_chaos.schema import validate_spec
 from pytest_chaos.sources import Entry, Sources, read_file
 from pytest_chaos.spec import ChaosSpec
