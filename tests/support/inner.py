@@ -107,7 +107,8 @@ class InnerPytest:
         self._monkeypatch = monkeypatch
         self._runs = 0
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+        for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER"):  # with the last two pytest cuts no line short
+            monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     def __call__(
