@@ -70,6 +70,22 @@ def test_a_task_file_straight_from_the_mark(inner: InnerPytest, shop: Shop, text
     assert outcome["verify"]["name"] == "the service stays up, and orders add up"
 
 
+@pytest.mark.parametrize("text", [TASK, NATIVE], ids=["json in yaml", "native yaml"])
+def test_a_task_file_of_a_cluster_is_planned(inner: InnerPytest, text: str) -> None:
+    """The shape that a benchmark's task has: the names of deployment and namespace are known only when it runs."""
+    cluster = "http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}.svc.cluster.local"
+    text = text.replace("http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}", cluster)
+    write(inner, task_yaml=text.replace("100", "300").replace("0.1", "5"))
+    suite = "import pytest\n@pytest.mark.chaos('task.yaml')\ndef test_it(): raise SystemError\n"
+    run = inner(suite, "--chaos-dry-run", "--chaos-plan=plan.json")
+    (planned,) = json.loads((run.path / "plan.json").read_text(encoding="utf-8"))["disruptions"]
+    assert run.exit_code == 0
+    assert (planned["fault"], planned["trigger"]) == ("generate_load", "5 s after the start")
+    assert planned["argv"][-1] == cluster
+    assert planned["argv"][planned["argv"].index("-qps") + 1] == "300"
+    assert planned["verify"] == "the service stays up, and orders add up"
+
+
 def test_the_plan_names_file_and_line(inner: InnerPytest) -> None:
     write(inner, many_yaml=TWO)
     suite = "import pytest\n@pytest.mark.chaos('many.yaml')\ndef test_it(): pass\n"
