@@ -97,7 +97,7 @@ def _weaker_than_asked(facts: Facts) -> str | None:
     if window is not None:
         if window.due < 1:
             return (
-                f"not one whole request was due in the {window.seconds:.3g} s that the disruption hit the body: "
+                f"not one whole request was due in the {window.seconds:.3f} s that the disruption hit the body: "
                 "raise the rate, or let the body last longer"
             )
         if window.is_short(facts.min_delivered):
