@@ -210,7 +210,7 @@ def offset_of(node: Node, path: Sequence[Any], *, key: bool = False) -> int:
     for part in path:
         if isinstance(node, Pairs) and (found := node.find(part)) is not None:
             at, node = found
-        elif isinstance(node, Items) and isinstance(part, int) and part < len(node.items):
+        elif isinstance(node, Items) and isinstance(part, int) and 0 <= part < len(node.items):
             at = node = node.items[part]
         else:
             return node.offset

@@ -39,7 +39,7 @@ def read_yaml(document: Document) -> Node | None:
         raise document.error(odd.start(), f"character U+{ord(odd[0]):04X} cannot stand in YAML")
     shield = _Shield(document)
     tree = Tree(document)
-    documents = 0
+    documents = offset = 0
     try:
         for event in yaml.parse(shield.hidden, Loader=LOADER):
             offset = event.start_mark.index if event.start_mark else 0
@@ -52,7 +52,7 @@ def read_yaml(document: Document) -> Node | None:
     except yaml.MarkedYAMLError as error:
         raise _no_yaml(document, shield, error) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # escapes beyond Unicode, and the like
-        raise document.error(0, f"no YAML: {clean(str(error), 200)}") from None
+        raise document.error(offset, f"no YAML from here on: {clean(str(error), 200)}") from None
     return tree.root
 
 

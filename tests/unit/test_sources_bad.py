@@ -55,8 +55,8 @@ BAD = {
     "what to do with a tab": ("trigger:\n\ta: 1", "indent with spaces, not with tabs"),
     "a colon too many": ("trigger: a: b", ":1:11: no YAML: mapping values are not allowed"),
     "an open bracket": ("trigger: [1", ":1:12: no YAML: "),
-    "a bad escape": ('trigger: "\\UFFFFFFFF"', ":1:"),
-    "half a pair": ('trigger: "\\ud800"', ":1:"),
+    "a bad escape": ('trigger: "\\UFFFFFFFF"', ": no YAML"),
+    "half a pair": ('trigger: "\\ud800"', ":1:1"),
     "a control character": ("trigger: a\x07", ":1:11: character U+0007 cannot stand in YAML"),
     "deep": ("trigger: " + "[" * 51, ":1:59: nested more than 50 deep"),
     "very deep": ("[" * 500_000, ":1:51: nested more than 50 deep"),
@@ -84,6 +84,28 @@ def test_a_bad_file_says_where_and_what(write: Write, text: str, needle: str) ->
     assert needle in message
     assert len(message) < 700
     assert "\n" not in message
+
+
+LARGEST = {
+    "bytes": "trigger: 1\n" + "#" * (1024 * 1024 - 11),
+    "values": "trigger: [" + "1," * (100_000 - 3) + "]",
+    "values with aliases": "trigger: [&a [" + "1," * 997 + "]" + ",*a" * 99 + ",[" + "1," * 197 + "]]",
+    "depth": "trigger: " + "[" * 49 + "]" * 49,
+    "depth with aliases": "trigger: [&a " + "[" * 24 + "]" * 24 + ", " + "[" * 24 + "*a" + "]" * 24 + "]",
+}
+
+
+@pytest.mark.parametrize("text", LARGEST.values(), ids=LARGEST)
+def test_what_is_just_small_enough_is_read(write: Write, text: str) -> None:
+    assert len(read_file(write(text))) == 1
+
+
+def test_one_more_is_too_much(write: Write) -> None:
+    assert "larger than" in refusal(write(LARGEST["bytes"] + "#"))
+    assert "more than 100000 values" in refusal(write(LARGEST["values"].replace("]", "1,]")))
+    assert "with its aliases" in refusal(write(LARGEST["values with aliases"].replace("]]", "1,]]")))
+    assert "nested more than 50 deep" in refusal(write(LARGEST["depth"].replace("[]", "[[]]")))
+    assert "through aliases" in refusal(write(LARGEST["depth with aliases"].replace("*a", "[*a]")))
 
 
 BAD_JSON = {

@@ -117,3 +117,21 @@ def test_a_placeholder_where_a_number_belongs_is_told_so(write: Write) -> None:
         "chaos.yaml:7:10: action.target.qps: input should be a valid integer, "
         "and a placeholder only ever stands for text (got '{{QPS}}')"
     )
+
+
+@pytest.mark.parametrize("more", [0, 1, 30])
+def test_no_more_than_twenty_errors_are_told(write: Write, more: int) -> None:
+    keys = "".join(f"k{number}: 1\n" for number in range(18 + more))
+    (entry,) = read_file(write(f"action: 1\n{keys}"), shown="a.yaml")
+    said = sentences(entry)
+    assert len(said) == 20 + bool(more)
+    if more:
+        assert said[-1] == f"a.yaml:1:1: spec: {more} more errors"
+
+
+def test_an_index_beyond_a_list_is_located_by_the_list(write: Write) -> None:
+    (entry,) = read_file(write("trigger:\n- 1\n"), shown="a.yaml")
+    assert [str(entry.locate(("trigger", index))) for index in (0, 1, -1, "x")] == [
+        "a.yaml:2:3",
+        *["a.yaml:2:1"] * 3,
+    ]

@@ -139,3 +139,11 @@ def test_an_entry_of_a_file_is_the_spec_that_a_mapping_would_be(write: Write) ->
     (entry,) = read_file(write(YAML_ENTRY))
     assert isinstance(validate_spec(entry.data), ChaosSpec)
     assert entry.data is read_file(write(YAML_ENTRY))[0].data or entry.data == ENTRY
+
+
+@pytest.mark.parametrize("count", [20, 21])
+def test_at_most_twenty_names_are_listed(write: Write, tmp_path: Path, count: int) -> None:
+    catalogue = write("".join(f"- {{name: n{number}, trigger: 1}}\n" for number in range(count)))
+    with pytest.raises(SpecError) as caught:
+        Sources(root=tmp_path, catalogue=catalogue).resolve("?", base=tmp_path)
+    assert str(caught.value).endswith("'n18', 'n19'" + (", ..." if count > 20 else ""))
