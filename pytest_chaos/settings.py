@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
-DEFAULT_MODEL: Final = "gemini-3.8-flash"
-HARD_MAX_QPS: Final = 50_000
-HARD_MAX_DURATION_S: Final = 3600.0
-HARD_MAX_CONCURRENCY: Final = 4096
+from pytest_chaos.limits import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

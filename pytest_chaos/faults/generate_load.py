@@ -15,10 +15,11 @@ from pytest_chaos.context import RunContext
 from pytest_chaos.errors import TargetRefused
 from pytest_chaos.faults._load_session import LoadSession
 from pytest_chaos.fortio.argv import Load, load_argv, masked
+from pytest_chaos.limits import HARD_MAX_CONCURRENCY, HARD_MAX_QPS
 from pytest_chaos.notation import Duration, Headers, Plain, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
-from pytest_chaos.settings import HARD_MAX_CONCURRENCY, HARD_MAX_QPS, Settings
+from pytest_chaos.settings import Settings
 
 # fortio paces wrongly under a short -t, so it always gets a long one; it only bounds an orphan.
 _RUN_LIMIT_S: Final = 600.0

@@ -15,15 +15,13 @@ import pytest
 
 from pytest_chaos.plugin import options
 from pytest_chaos.plugin.gate import Gate
-from pytest_chaos.plugin.merging import read_settings
-from pytest_chaos.settings import Settings
+from pytest_chaos.plugin.merging import VALUES, read_values, settings_of
 
 if TYPE_CHECKING:
     from pytest_chaos.plugin.injector import ChaosInjector
     from pytest_chaos.plugin.lifecycle import Lifecycle
     from pytest_chaos.plugin.reporting import Reporting
 
-SETTINGS = pytest.StashKey[Settings]()
 SETUP_BEGAN = pytest.StashKey[float]()
 
 MARKER = (
@@ -47,8 +45,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
     config.addinivalue_line("markers", MARKER)
-    settings = config.stash[SETTINGS] = read_settings(config)
-    if settings.dry_run or settings.plan is not None:
+    value = read_values(config)
+    if value["dry_run"] or value["plan"] is not None:
         ensure_reporting(config)
     config.pluginmanager.register(Gate(config, ensure_reporting), "chaos-gate")
 
@@ -56,8 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Load the machinery when the first chaos test was collected, and let it check all marks."""
-    settings = config.stash[SETTINGS]
-    if settings.dry_run or settings.plan is not None or any(_wants_chaos(item) for item in items):
+    value = config.stash[VALUES]
+    if value["dry_run"] or value["plan"] is not None or any(_wants_chaos(item) for item in items):
         ensure_lifecycle(config).collection.check(items)
 
 
@@ -96,7 +94,7 @@ def ensure_lifecycle(config: pytest.Config) -> Lifecycle:
     if found is None:
         from pytest_chaos.plugin.lifecycle import Lifecycle
 
-        found = Lifecycle(config, config.stash[SETTINGS], ensure_reporting(config))
+        found = Lifecycle(config, settings_of(config), ensure_reporting(config))
         config.pluginmanager.register(found, "chaos-lifecycle")
     return found
 
@@ -112,7 +110,7 @@ def ensure_reporting(config: pytest.Config) -> Reporting:
     if found is None:
         from pytest_chaos.plugin.reporting import Reporting
 
-        found = Reporting(config, config.stash[SETTINGS])
+        found = Reporting(config, settings_of(config))
         config.pluginmanager.register(found, "chaos-reporting")
     return found
 

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_chaos.plugin.options import OPTIONS, Option
-from pytest_chaos.settings import Caps, Settings
+
+if TYPE_CHECKING:
+    from pytest_chaos.settings import Settings
+
+VALUES = pytest.StashKey[dict[str, Any]]()
+_SETTINGS = pytest.StashKey["Settings"]()
 
 
-def read_settings(config: pytest.Config) -> Settings:
-    """Merge command line, environment, ini and defaults, in this order of rank.
+def read_values(config: pytest.Config) -> dict[str, Any]:
+    """Merge command line, environment, ini and defaults, in this order of rank, and keep what came of it.
 
     Raises:
         pytest.UsageError: a value does not fit; the message says where it stands and what is allowed.
     """
-    value = {option.name: _merged(config, option) for option in OPTIONS}
+    value = config.stash[VALUES] = {option.name: _merged(config, option) for option in OPTIONS}
     if value["agent"] in {"record", "replay"} and value["plan_dir"] is None:
         raise pytest.UsageError(
             f"--chaos-agent {value['agent']} needs --chaos-plan-dir DIR (ini chaos_plan_dir)"
         )
-    return Settings(
+    return value
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Return the merged values as settings, made when the first chaos asks for them."""
+    known = config.stash.get(_SETTINGS, None)
+    if known is not None:
+        return known
+    from pytest_chaos.settings import Caps, Settings
+
+    value = config.stash[VALUES]
+    made = config.stash[_SETTINGS] = Settings(
         disable=value["disable"],
         dry_run=value["dry_run"],
         plan=value["plan"],
@@ -46,6 +62,7 @@ def read_settings(config: pytest.Config) -> Settings:
         env_names=tuple(value["env"]),
         junit=tuple(value["junit"]),
     )
+    return made
 
 
 def _catalogue(config: pytest.Config, given: str | None) -> str | None:

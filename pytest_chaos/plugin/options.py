@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 
-from pytest_chaos.settings import (
+from pytest_chaos.limits import (
     DEFAULT_MODEL,
     HARD_MAX_CONCURRENCY,
     HARD_MAX_DURATION_S,
@@ -20,44 +19,48 @@ from pytest_chaos.settings import (
 GROUP = "chaos engineering (pytest-chaos)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One thing a run can be told: ``--chaos-NAME``, ini ``chaos_NAME`` and ``PYTEST_CHAOS_NAME``.
 
-    ``read`` turns text into the value and raises ``ValueError`` with what is allowed. A ``bool`` takes
-    no value on the command line; a ``linelist`` may be repeated there and holds one item a line
-    elsewhere (with ``words``, any white space separates items). ``cli`` is False for what belongs to a project, not to a run.
+    A plain class: making a dataclass would cost every suite, also those without chaos, half a millisecond.
+
+    Attributes:
+        read: turns text into the value; raises ``ValueError`` with what is allowed.
+        kind: the type in ini files. A ``bool`` takes no value on the command line; a ``linelist`` may be
+            repeated there and holds one item a line elsewhere.
+        words: items of a ``linelist`` are separated by any white space.
+        cli: False for what belongs to a project, not to a run.
+        dest: the name in ini files and in pytest's parsed options.
+        switch: the name on the command line.
+        variable: the name in the environment.
     """
 
-    name: str
-    help: str
-    read: Callable[[str], Any] = str
-    kind: Literal["string", "int", "float", "bool", "linelist"] = "string"
-    default: Any = None
-    metavar: str | None = None
-    words: bool = False
-    cli: bool = True
-    ini: bool = True
-
-    @property
-    def many(self) -> bool:
-        """Tell whether it is a list."""
-        return self.kind == "linelist"
-
-    @property
-    def dest(self) -> str:
-        """The name in ini files and in pytest's parsed options."""
-        return f"chaos_{self.name}"
-
-    @property
-    def switch(self) -> str:
-        """The name on the command line."""
-        return f"--{self.dest.replace('_', '-')}"
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return f"PYTEST_{self.dest.upper()}"
+    def __init__(  # noqa: PLR0913 - keyword-only: one for each column of the table below
+        self,
+        *,
+        name: str,
+        help: str,  # noqa: A002 - the word that argparse and pytest use
+        read: Callable[[str], Any] = str,
+        kind: Literal["string", "int", "float", "bool", "linelist"] = "string",
+        default: Any = None,
+        metavar: str | None = None,
+        words: bool = False,
+        cli: bool = True,
+        ini: bool = True,
+    ) -> None:
+        self.name = name
+        self.help = help
+        self.read = read
+        self.kind = kind
+        self.default = default
+        self.metavar = metavar
+        self.words = words
+        self.cli = cli
+        self.ini = ini
+        self.many = kind == "linelist"
+        self.dest = f"chaos_{name}"
+        self.switch = f"--chaos-{name.replace('_', '-')}"
+        self.variable = f"PYTEST_CHAOS_{name.upper()}"
 
 
 def _number(low: float, high: float, kind: type[int | float]) -> Callable[[str], Any]:

@@ -7,10 +7,10 @@ import pytest
 from tests.support.inner import InnerPytest, InnerRun
 
 SHOW = """
-from pytest_chaos.plugin import SETTINGS
+from pytest_chaos.plugin.merging import settings_of
 
 def pytest_sessionstart(session):
-    settings = session.config.stash[SETTINGS]
+    settings = settings_of(session.config)
     values = {name: getattr(settings, name) for name in settings.__slots__}
     print("settings:", repr({**values, **{name: getattr(settings.caps, name) for name in settings.caps.__slots__}}))
 """
