@@ -15,7 +15,7 @@ from tests.support.written import ENTRY, YAML_ENTRY, Write, indented, refusal
 pytestmark = pytest.mark.usefixtures("each_parser")
 
 TASK_ENTRY = """\
-  - name: Planned Load Spike
+  - name: planned load
     trigger:
       type: time
       delay_seconds: 5
@@ -64,8 +64,8 @@ def test_each_form_holds_the_same_entry(write: Write, name: str, text: str) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        f"task_id: 17\nname: optimize-scale\nprompt: |\n  Look at {{{{NAMESPACE}}}}: it's slow\nchaos_spec:\n{TASK_ENTRY}",
-        f"task_id: 17\nchaos_spec: |\n{TASK_ENTRY}on: [!Ref x, 1: 2]\n",
+        f"task_id: 12\nname: grow\nprompt: |\n  Look at {{{{NAMESPACE}}}}: it's slow\nchaos_spec:\n{TASK_ENTRY}",
+        f"task_id: 12\nchaos_spec: |\n{TASK_ENTRY}on: [!Ref x, 1: 2]\n",
     ],
     ids=["native", "text"],
 )
@@ -73,7 +73,7 @@ def test_a_task_file_holds_load_and_trigger_with_placeholders_unfilled(write: Wr
     (entry,) = read_file(write(text, "task.yaml"))
     spec = validate_spec(entry.data)
     assert json.loads(spec.model_dump_json(exclude_unset=True)) == {
-        "name": "Planned Load Spike",
+        "name": "planned load",
         "trigger": {"type": "time", "delay_seconds": 5},
         "action": {
             "type": "generate_load",
