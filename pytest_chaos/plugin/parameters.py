@@ -28,10 +28,11 @@ def cases_of(file: str, *, base: Path, keywords: dict[str, Any]) -> list[Any]:
                 )
     except SpecError as error:
         raise pytest.Collector.CollectError(f"cases({file!r}): {error}") from None
-    path = next(place for place in (base / file, Path.cwd() / file) if place.exists())
     return [
         pytest.param(
-            entry.name, id=entry.name, marks=pytest.mark.chaos(f"{path.resolve()}#{entry.name}", **keywords)
+            entry.name,
+            id=entry.name,
+            marks=pytest.mark.chaos(f"{entry.path.resolve()}#{entry.name}", **keywords),
         )
         for entry in entries
     ]

@@ -165,6 +165,19 @@ def test_it(case): pass
     assert run.stdout.count("(wait='none')") == 2
 
 
+def test_one_test_for_one_entry(inner: InnerPytest) -> None:
+    write(inner, many_yaml=TWO)
+    suite = """
+import pytest
+from pytest_chaos.plugin import cases
+
+@pytest.mark.parametrize("case", cases("many.yaml#second"))
+def test_it(case): pass
+"""
+    run = inner(suite, "--chaos-dry-run")
+    assert list(run.words) == ["test_it[second]"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [(None, "there is no file"), (TWO.replace("- name: second\n  trigger", "- trigger"), "has no name")],
