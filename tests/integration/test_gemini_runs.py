@@ -27,7 +27,7 @@ def spec(
     shop: Shop, *, bursts: int = 2, goal: str | None = "Find the pace that hurts.", **target: Any
 ) -> Any:
     """Return a spec that leaves the numbers to the agent."""
-    found = load_spec("{{SHOP}}/", **{"qps": 50, "timeout": "1s", **target})
+    found = load_spec("{{SHOP}}/", **{"qps": 50, "timeout": "1s", "min_delivered": 0.3, **target})
     found["action"] |= {"bursts": bursts, **({"goal": goal} if goal else {})}
     return found
 

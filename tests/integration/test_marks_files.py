@@ -16,7 +16,7 @@ title: keep the shop open
 grader: {points: 10}
 chaos_spec: |
   [{"name": "planned", "trigger": {"type": "time", "delay_seconds": 0.1},
-    "action": {"type": "generate_load", "target": {"service_url": "http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}", "qps": 100}},
+    "action": {"type": "generate_load", "target": {"service_url": "http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}", "qps": 100, "min_delivered": 0.2}},
     "verification": "the service stays up, and orders add up"}]
 """
 NATIVE = """
@@ -28,6 +28,7 @@ chaos:
       target:
         service_url: http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}
         qps: 100
+        min_delivered: 0.2
     verification: the service stays up, and orders add up
 """
 BODY = """
@@ -199,7 +200,7 @@ def test_it(case): pass
 
 
 def test_a_path_object_and_the_injector(inner: InnerPytest, shop: Shop) -> None:
-    write(inner, one_yaml=TWO.replace("http://127.0.0.1:9/", "{{SHOP}}"))
+    write(inner, one_yaml=TWO.replace('"http://127.0.0.1:9/"', '"{{SHOP}}", min_delivered: 0.2'))
     suite = f"""
 import pathlib, time, pytest
 
