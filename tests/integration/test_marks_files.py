@@ -16,7 +16,8 @@ title: keep the shop open
 grader: {points: 10}
 chaos_spec: |
   [{"name": "planned", "trigger": {"type": "time", "delay_seconds": 0.1},
-    "action": {"type": "generate_load", "target": {"service_url": "http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}", "qps": 100, "min_delivered": 0.2}},
+    "action": {"type": "generate_load", "target": {
+      "service_url": "http://{{TARGET_DEPLOYMENT_NAME}}.{{NAMESPACE}}", "qps": 100, "min_delivered": 0.2}},
     "verification": "the service stays up, and orders add up"}]
 """
 NATIVE = """
