@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pytest_chaos.context import RunContext
 from pytest_chaos.outcome import ChaosResult
@@ -103,5 +103,3 @@ class Trigger(BaseModel, ABC):
 
 FAULTS: Registry[Fault] = Registry("fault", Fault, group="pytest_chaos.faults")  # type: ignore[type-abstract]  # compared with only
 TRIGGERS: Registry[Trigger] = Registry("trigger", Trigger, group="pytest_chaos.triggers")  # type: ignore[type-abstract]
-
-PositiveInt = Annotated[int, Field(ge=1), Integral]

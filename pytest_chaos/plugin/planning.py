@@ -70,9 +70,6 @@ class Plans:
         self._plans: dict[str, TestPlan] = {}
         self.without_chaos = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._plans)
-
     def take(self, plan: TestPlan) -> None:
         """Keep the plan of one test."""
         self._plans[plan.test] = plan
