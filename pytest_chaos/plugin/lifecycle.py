@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,11 @@ class Lifecycle:
 
     # ------------------------------------------------------------------ setup
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Note when setup begins, the zero of the timeline. Of a test whose first mark a fixture adds, it is the start."""
+        item.stash[SETUP_BEGAN] = time.monotonic()
+
     def start(self, item: pytest.Item) -> None:
         """Start the disruptions of ``item``, whose fixtures are all up."""
         if self._config.getoption("setuponly", False) or self._config.getoption("setupplan", False):
@@ -90,7 +96,9 @@ class Lifecycle:
     def _attempt(self, item: pytest.Item) -> Attempt:
         attempt = item.stash.get(_ATTEMPT, None)
         if attempt is None:
-            attempt = item.stash[_ATTEMPT] = Attempt(marked=Marked(), origin=item.stash[SETUP_BEGAN])
+            attempt = item.stash[_ATTEMPT] = Attempt(
+                marked=Marked(), origin=item.stash.get(SETUP_BEGAN, None) or time.monotonic()
+            )
         try:
             attempt.marked = self.collection.marked(item)  # a fixture may have added a mark since collection
         except SpecError as error:
