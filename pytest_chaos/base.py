@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pytest_chaos.context import RunContext
+from pytest_chaos.errors import Cancelled, TriggerTimeout
+from pytest_chaos.milestones import Milestone
+from pytest_chaos.notation import Duration, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.registry import Registry
 from pytest_chaos.settings import Settings
@@ -82,9 +86,15 @@ class Fault(BaseModel, ABC):
 
 
 class Trigger(BaseModel, ABC):
-    """Decide when a fault fires. Subclass it like ``Fault`` and register it in ``TRIGGERS``."""
+    """Decide when a fault fires. Subclass it like ``Fault`` and register it in ``TRIGGERS``.
+
+    Attributes:
+        needs_body: it waits for something that the test's body brings about, so setup cannot wait for it.
+    """
 
     model_config = SPEC_CONFIG
+
+    needs_body: ClassVar[bool] = False
 
     type: str
 
@@ -99,6 +109,69 @@ class Trigger(BaseModel, ABC):
     def in_words(self) -> str:
         """Return when it fires, as part of a sentence."""
         return f"when trigger {self.type!r} fires"
+
+    def targets(self) -> list[str]:
+        """Return the URLs that will be asked. Each one is guarded before ``wait`` is called."""
+        return []
+
+    def milestone(self) -> Milestone | None:
+        """Return the milestone of the test at which it fires, if it is one."""
+        return None
+
+
+class TimedTrigger(Trigger):
+    """Wait for something that may never come. Subclass it and write ``watch``."""
+
+    needs_body: ClassVar[bool] = True
+
+    timeout: Annotated[
+        Annotated[float, Field(gt=0, le=3600)] | Duration,
+        Field(description="How long to wait: seconds, or a duration.", examples=[5, "500ms"]),
+    ] = 30.0
+    on_timeout: Annotated[
+        Literal["fail", "skip", "fire"],
+        Field(
+            description="What happens if it does not come: the test fails, the test is skipped (also if the body was "
+            "over first), or the fault fires all the same."
+        ),
+    ] = "fail"
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait, in seconds."""
+        return seconds(self.timeout) if isinstance(self.timeout, str) else self.timeout
+
+    @abstractmethod
+    def watch(self, ctx: RunContext, until: float) -> bool:
+        """Return True as soon as it came about, False at the moment ``until`` of ``time.monotonic()``.
+
+        Put what was seen so far into ``ctx.seen``.
+
+        Raises:
+            Cancelled: ``ctx.stop`` was set first.
+        """
+
+    def wait(self, ctx: RunContext) -> None:
+        """Wait for it, and do as ``on_timeout`` says if it does not come.
+
+        Raises:
+            Cancelled: ``ctx.stop`` was set first.
+            TriggerTimeout: it did not come in time, or is no longer wanted and may be skipped.
+        """
+        skip = self.on_timeout == "skip"
+        try:
+            came = self.watch(ctx, time.monotonic() + self.timeout_s)
+        except Cancelled:
+            if skip:
+                raise TriggerTimeout(f"it did not fire {self.in_words()} before the end", skip=True) from None
+            raise
+        if came:
+            return
+        ctx.note("trigger_timed_out")
+        if self.on_timeout != "fire":
+            raise TriggerTimeout(
+                f"it did not fire {self.in_words()} within its timeout of {self.timeout_s:g} s", skip=skip
+            )
 
 
 FAULTS: Registry[Fault] = Registry("fault", Fault, group="pytest_chaos.faults")  # type: ignore[type-abstract]  # compared with only

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 from pytest_chaos.errors import Cancelled, ChaosError
+from pytest_chaos.milestones import Milestones
 from pytest_chaos.settings import Settings
 
 Span = tuple[float, float]
@@ -87,6 +88,23 @@ class Measured:
         return f"asked {asked:.4g} requests a second, got {got:.4g} ({self.delivered} of {self.due:.0f} in {self.seconds:.3g} s)"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What a meter counted in one stretch of time.
+
+    ``at`` is its start on the clock of ``time.monotonic()``; ``codes`` maps status to count, -1 stands for no
+    response; latencies are seconds, None where nothing was sent.
+    """
+
+    at: float
+    requests: int
+    errors: int
+    codes: Mapping[int, int]
+    p50_s: float | None
+    p99_s: float | None
+    max_s: float | None
+
+
 class Meter(Protocol):
     """A fault's live measurement, asked by the engine for the body's window."""
 
@@ -100,6 +118,9 @@ class Meter(Protocol):
 
     def measure(self, spans: Sequence[Span]) -> Measured:
         """Count what started inside ``spans``."""
+
+    def slices(self, origin: float, width_s: float) -> Sequence[Slice]:
+        """Return all that was measured, cut into stretches of ``width_s`` seconds that are counted from ``origin``."""
 
 
 class ActiveEvent(threading.Event):
@@ -163,6 +184,8 @@ class RunContext:
         allow: check a URL against the guard; returns the address to use, raises ``TargetRefused``.
         note: put a named moment on the timeline.
         meter: set by a fault that can be measured while it runs.
+        milestones: what the test has reached so far.
+        seen: set by a trigger: what it has seen so far, for the message if it never fires.
     """
 
     task_id: str
@@ -176,6 +199,8 @@ class RunContext:
     allow: Callable[[str], Address] = _no_allow
     note: Callable[[str], None] = lambda _moment: None
     meter: Meter | None = None
+    milestones: Milestones = field(default_factory=Milestones)
+    seen: str = ""
 
     def sleep(self, seconds: float) -> None:
         """Wait ``seconds``, or raise ``Cancelled`` as soon as ``stop`` is set."""

@@ -41,6 +41,18 @@ class Cancelled(ChaosError):
     """The disruption was asked to stop before the fault had begun. Not a failure by itself."""
 
 
+class SteadyStateBad(ChaosError):
+    """The named check did not hold before anything was started."""
+
+
+class TriggerTimeout(ChaosError):
+    """A trigger did not fire in time. ``skip`` tells that the spec wants the test to be skipped then."""
+
+    def __init__(self, message: str, *, skip: bool = False) -> None:
+        super().__init__(message)
+        self.skip = skip
+
+
 class ModelError(ChaosError):
     """The client of an agent could not answer; the message gives the cause in words, never a key.
 
@@ -48,6 +60,10 @@ class ModelError(ChaosError):
     """
 
     report: Any = None
+
+
+class ReportError(ChaosError):
+    """A file or a report of a test run whose outcomes cannot be read."""
 
 
 class NotHeld(ChaosError, AssertionError):

@@ -22,6 +22,7 @@ def _one_line(value: Any) -> Any:
 Line = Annotated[str, BeforeValidator(_one_line), _text(500)]
 Text = Annotated[str, _text(4_000)]
 Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
 
 REPORT_CONFIG = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -70,28 +71,65 @@ class Window(BaseModel):
     model_config = REPORT_CONFIG
 
     seconds: Seconds = 0.0
-    requests: Annotated[int, Field(ge=0)] | None = None
+    requests: Count | None = None
     delivered_qps: Seconds | None = None
-    errors: Annotated[int, Field(ge=0)] | None = None
+    errors: Count | None = None
+
+
+class CheckFailure(BaseModel):
+    """One time that a check did not hold: when (seconds since the start of setup), in which phase, and what it said."""
+
+    model_config = REPORT_CONFIG
+
+    at_s: float
+    phase: Line
+    message: Text
 
 
 class VerifyReport(BaseModel):
-    """What the named check said, and when."""
+    """What the named check said, and when.
+
+    ``phases`` tells of each phase that was asked whether it held. ``samples`` counts how often the check was asked
+    during the disruption, ``tries`` how often after it; ``failed`` counts all failures, of which ``failures``
+    keeps the first and the last. ``time_to_recover_s`` is the time from the fault's end to the first of two
+    consecutive passes (to the one pass, if nothing but one try was allowed).
+    """
 
     model_config = REPORT_CONFIG
 
     name: Line
     phases: dict[str, bool] = Field(default_factory=dict)
-    tries: Annotated[int, Field(ge=0)] = 0
+    samples: Count = 0
+    tries: Count = 0
     time_to_recover_s: Seconds | None = None
-    failures: list[Text] = Field(default_factory=list)
+    failed: Count = 0
+    failures: list[CheckFailure] = Field(default_factory=list)
+
+
+class Series(BaseModel):
+    """What was measured over time, one entry for each stretch of ``width_s`` seconds.
+
+    The first stretch begins ``start_s`` seconds after the start of setup. ``codes`` maps a status (``-1``: no response) to
+    its counts; latencies are seconds, None where nothing was sent.
+    """
+
+    model_config = REPORT_CONFIG
+
+    start_s: float
+    width_s: Annotated[float, Field(gt=0)]
+    requests: list[Count]
+    errors: list[Count]
+    codes: dict[str, list[Count]]
+    p50_s: list[Seconds | None]
+    p99_s: list[Seconds | None]
+    max_s: list[Seconds | None]
 
 
 class ChaosOutcome(BaseModel):
     """What we say of one disruption of one test.
 
-    ``overlap`` is the share (0 to 1) of the body window during which it was active, ``overlap_s`` the
-    seconds; ``timeline`` maps moments to seconds since the start of setup.
+    ``test`` is the test's node id. ``overlap`` is the share (0 to 1) of the body window during which it was active,
+    ``overlap_s`` the seconds; ``timeline`` maps moments to seconds since the start of setup.
     """
 
     model_config = REPORT_CONFIG
@@ -105,6 +143,8 @@ class ChaosOutcome(BaseModel):
     window: Window = Field(default_factory=Window)
     timeline: dict[str, float] = Field(default_factory=dict)
     verify: VerifyReport | None = None
+    series: Series | None = None
+    test: Line = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that reports carry."""

@@ -136,6 +136,8 @@ def _problem(item: Any, entry: Any) -> Problem:
         known = _fields_at(entry, path[:-1])
         allowed = f"; allowed: {', '.join(known)}{did_you_mean(str(path[-1]), known)}" if known else ""
         return Problem(path=path, message=f"unknown key{allowed}", at_key=True)
+    if item["type"] == "between_keys":
+        return Problem(path=(*path, item["ctx"]["key"]), message=message, at_key=True)
     if item["type"] == "unknown_type":
         return Problem(path=path, message=message, place=(*path, "type"))
     if item["type"] in {"missing", "missing_type", "not_a_mapping"}:

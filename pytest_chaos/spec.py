@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     SerializationInfo,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -93,19 +94,36 @@ class Tagged(Generic[M]):
         return {"oneOf": list(refs.values()), "discriminator": discriminator}
 
 
-def _either_verify_or_verification(schema: JsonSchemaValue) -> None:
+Phase = Literal["before", "during", "after"]
+
+_BELONG_TO_VERIFY: Final = ("verify_phases", "recover_within", "verify_every")
+
+
+def _between_keys(key: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("between_keys", "{message}", {"key": key, "message": message})
+
+
+def _rules_between_keys(schema: JsonSchemaValue) -> None:
     schema["properties"]["verification"] = {
         **schema["properties"]["verify"],
         "title": "Verification",
         "description": "Another name for `verify`.",
     }
     schema["not"] = {"required": ["verify", "verification"]}
+    named = {
+        "anyOf": [
+            {"required": [key], "properties": {key: {"type": "string"}}} for key in ("verify", "verification")
+        ]
+    }
+    schema["dependentSchemas"] = dict.fromkeys(_BELONG_TO_VERIFY, named)
+    schema["if"] = {"required": ["recover_within"], "properties": {"recover_within": {"exclusiveMinimum": 0}}}
+    schema["then"] = {"properties": {"verify_phases": {"contains": {"const": "after"}}}}
 
 
 class ChaosSpec(BaseModel):
     """One disruption as it is authored: when it fires, what it does, and what must hold afterwards."""
 
-    model_config = {**SPEC_CONFIG, "json_schema_extra": _either_verify_or_verification}
+    model_config = {**SPEC_CONFIG, "json_schema_extra": _rules_between_keys}
 
     name: Annotated[
         str,
@@ -138,6 +156,44 @@ class ChaosSpec(BaseModel):
             examples=["orders add up"],
         ),
     ] = None
+
+    verify_phases: Annotated[
+        list[Phase],
+        Field(
+            min_length=1,
+            max_length=3,
+            json_schema_extra={"uniqueItems": True},
+            description="When the check is asked: `before` anything starts, again and again `during` the disruption, "
+            "`after` it.",
+            examples=[["before", "during", "after"]],
+        ),
+    ] = ["before", "after"]
+    recover_within: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds after the fault's end within which the check must hold again; 0: at once.",
+            examples=[5],
+        ),
+    ] = 0.0
+    verify_every: Annotated[
+        float,
+        Field(
+            ge=0.01, le=60, description="Seconds between two times that the check is asked.", examples=[0.5]
+        ),
+    ] = 0.2
+
+    @model_validator(mode="after")
+    def _keys_fit_each_other(self) -> Self:
+        if len(set(self.verify_phases)) < len(self.verify_phases):
+            raise _between_keys("verify_phases", "names a phase twice")
+        for key in _BELONG_TO_VERIFY:
+            if key in self.model_fields_set and self.verify is None:
+                raise _between_keys(key, "needs `verify`, the check that it is about")
+        if self.recover_within and "after" not in self.verify_phases:
+            raise _between_keys("recover_within", "needs the phase `after` in `verify_phases`")
+        return self
 
     def filled(self, variables: Mapping[str, str]) -> ChaosSpec:
         """Return the spec with its placeholders filled, validated again.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,21 +38,33 @@ def find_check(name: str, checks: Mapping[str, Check]) -> Check:
     return check
 
 
-def run_check(name: str, check: Check, disruption: object) -> str | None:
-    """Run ``check``; return None if it held, else why not.
+def run_check(name: str, check: Check, disruption: object, *, timeout_s: float) -> str | None:
+    """Run ``check`` in a thread of its own, so that it cannot hang; return None if it held, else why not.
 
-    It holds by returning None or True and fails by returning False or raising.
+    It holds by returning None or True and fails by returning False, by raising, or by not answering in time.
 
     Raises:
         SpecError: it returned anything else.
     """
-    try:
-        answer = check(disruption) if _arity(check) == 1 else check()
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
-        words = clean(str(error), 1000) or "no message"
-        return f"the check {name!r} failed: {type(error).__name__}: {words}"
+    answers: list[Any] = []
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            answers.append(check(disruption) if _arity(check) == 1 else check())
+        except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
+            errors.append(error)
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(ask,), name="pytest-chaos-check", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if errors:
+        words = clean(str(errors[0]), 1000) or "no message"
+        return f"the check {name!r} failed: {type(errors[0]).__name__}: {words}"
+    if not answers:
+        return f"the check {name!r} failed: it did not answer within {timeout_s:g} s (chaos_check_timeout)"
+    (answer,) = answers
     if answer is None or answer is True:
         return None
     if answer is False:

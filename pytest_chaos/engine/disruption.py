@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from pytest_chaos.context import ActiveEvent, RunContext, Span, intersect, total_seconds
+from pytest_chaos.context import ActiveEvent, Measured, RunContext, Span, intersect, total_seconds
+from pytest_chaos.engine.checks import Check
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.processes import Processes
+from pytest_chaos.engine.series import series_of
 from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
-from pytest_chaos.errors import Cancelled
-from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, VerifyReport, Window
+from pytest_chaos.engine.watch import Watch
+from pytest_chaos.errors import Cancelled, SteadyStateBad, TriggerTimeout
+from pytest_chaos.milestones import Milestones
+from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, Window
 from pytest_chaos.scrub import clean
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
@@ -22,9 +25,6 @@ from pytest_chaos.spec import ChaosSpec
 _MAX_MOMENTS = 100
 
 log = logging.getLogger("pytest_chaos")
-
-Asked = Callable[["Disruption"], "str | None"]
-"""Asks the named check: returns None if it held, else why not."""
 
 
 class State(StrEnum):
@@ -45,6 +45,7 @@ class Disruption:
         finished: set when the fault's thread has ended.
         result: what the fault said of itself, once finished.
         gave_up: why nobody waited for it any longer, if that is so.
+        watch: asks the check that the spec names, if it names one.
     """
 
     def __init__(
@@ -56,20 +57,23 @@ class Disruption:
         task_id: str,
         settings: Settings,
         guard: Guard,
+        milestones: Milestones,
         origin: float,
     ) -> None:
         self.spec = spec
         self.result: ChaosResult | None = None
         self.finished = threading.Event()
         self._changed = threading.Condition()
-        self.active = _Announced(self._announce)
+        self.active = _Announced(lambda: self._reached(State.active))
         self._task_id = task_id
         self._settings = settings
         self._guard = guard
         self._origin = origin
         self._moments: dict[str, float] = {}
         self._cancelled: str = ""
+        self._skipped: str | None = None
         self.gave_up: str = ""
+        self.watch: Watch | None = None
         self._processes = Processes()
         self._thread: threading.Thread | None = None
         self.ctx = RunContext(
@@ -80,6 +84,7 @@ class Disruption:
             spawn=self._processes.spawn,
             allow=guard.allow,
             note=self._note,
+            milestones=milestones,
         )
 
     @property
@@ -89,22 +94,46 @@ class Disruption:
             return State.finished
         if self.active.is_set():
             return State.active
-        return State.injecting if "fired" in self._moments else State.waiting
+        return State.injecting if self.was_fired else State.waiting
 
     @property
     def was_active(self) -> bool:
         """Tell whether the harm is or was under way."""
         return bool(self.active.spans())
 
-    def prepare(self) -> None:
-        """Check everything that can be checked before something starts.
+    @property
+    def was_fired(self) -> bool:
+        """Tell whether the trigger fired."""
+        return "fired" in self._moments
+
+    @property
+    def why_not_active(self) -> str:
+        """Why it is not active, in words, as far as that is known."""
+        if self.result is not None and self.result.error:
+            return self.result.error
+        return self._cancelled or "it is still starting"
+
+    def prepare(self, check: Check | None) -> None:
+        """Check everything that can be checked before something starts; ``check`` is what the spec names in ``verify``.
 
         Raises:
             TargetRefused: the settings do not allow the target or the size.
         """
         self.spec.action.plan(self._settings)
-        for url in self.spec.action.targets():
+        for url in (*self.spec.trigger.targets(), *self.spec.action.targets()):
             self._guard.allow(url)
+        if check is not None:
+            self.watch = Watch(self, check, timeout_s=self._settings.check_timeout_s)
+
+    def check_steady_state(self) -> None:
+        """Ask the named check before anything is started, if that is wanted.
+
+        Raises:
+            SteadyStateBad: it does not hold.
+        """
+        failure = self.watch.before() if self.watch else None
+        if failure is not None:
+            raise SteadyStateBad(f"the steady state was bad before anything was started: {failure}")
 
     def start(self) -> None:
         """Start the thread; the trigger's clock starts now."""
@@ -113,6 +142,8 @@ class Disruption:
         )
         self._note("planned")
         self._thread.start()
+        if self.watch is not None:
+            self.watch.start()
 
     def wait_active(self, timeout_s: float) -> bool:
         """Wait until it is active or over, at most ``timeout_s`` after the trigger fired; tell whether it was active."""
@@ -135,44 +166,66 @@ class Disruption:
         self._processes.end_all()
         if self._thread is not None:
             self._thread.join(0.5)
+        if self.watch is not None:
+            self.watch.join()
+
+    def wait_active_again(self, unless: threading.Event) -> bool:
+        """Wait until it is active; return False once it is over, or after ``let_go`` of ``unless``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.active.is_set() or self.finished.is_set() or unless.is_set())
+        return self.active.is_set() and not unless.is_set()
+
+    def let_go(self, waiting: threading.Event) -> None:
+        """Set ``waiting`` and wake whoever waits with it."""
+        waiting.set()
+        self._announce()
+
+    def seconds(self, moment: float) -> float:
+        """Return a moment of ``time.monotonic()`` in seconds since the start of setup."""
+        return round(moment - self._origin, 6)
+
+    def give_up_checking(self) -> None:
+        """Ask the named check no more."""
+        if self.watch is not None:
+            self.watch.give_up()
+
+    def recover(self) -> None:
+        """Ask the named check until the system has recovered, if that is wanted, counted from the fault's end."""
+        if self.watch is not None and (spans := self.active.spans()):
+            self.watch.recover(spans[-1][1])
+            self._note("verified")
+
+    def worth_checking(self, body: Body, window: Span | None) -> bool:
+        """Tell whether it matters for the verdict how the system is afterwards."""
+        return self.watch is not None and needs_check(self._facts(body, window))
 
     def conclude(
-        self, body: Body, window: Span | None, *, ask: Asked | None = None, instead: str = ""
+        self,
+        body: Body,
+        window: Span | None,
+        *,
+        min_overlap: float | None = None,
+        cover: Sequence[Span] = (),
+        instead: str = "",
     ) -> ChaosOutcome:
-        """Judge it. ``ask`` asks the named check; ``instead`` is a reason not to judge it at all."""
-        window = window or (self._origin, self._origin)
-        inside = intersect([window], self.active.spans())
-        overlap_s = total_seconds(inside)
-        length = window[1] - window[0]
-        meter = self.ctx.meter
-        measured = meter.measure(inside) if meter else None
-        facts = Facts(
-            body=body,
-            result=self.result,
-            never=self._why_never(window),
-            overlap_s=overlap_s,
-            window=measured,
-            min_delivered=meter.min_delivered if meter else 0.0,
-            remedy=meter.remedy if meter else "",
-            machinery=self._machinery(),
-        )
-        verify = None
-        if ask is not None and self.spec.verify is not None and needs_check(facts):
-            facts, verify = self._checked(facts, ask)
+        """Judge it. ``cover`` must lie inside the overlap; ``instead`` is a reason not to judge it at all."""
+        facts = self._facts(body, window, min_overlap, cover)
         judgement = judge(facts)
         verdict, reason = (Verdict.not_judged, instead) if instead else (judgement.verdict, judgement.reason)
         if body is Body.not_run and self.gave_up:
             said = self.result.error if self.result else self._cancelled
             reason = f"{self.gave_up}; {said}" if said else self.gave_up
+        measured = facts.window
+        meter = self.ctx.meter
         return ChaosOutcome(
             name=self.spec.name,
             verdict=verdict,
             reason=reason,
             result=self.result or never_ran(self.spec, facts.never),
-            overlap=min(1.0, overlap_s / length) if length > 0 else 0.0,
-            overlap_s=overlap_s,
+            overlap=facts.overlap,
+            overlap_s=facts.overlap_s,
             window=Window(
-                seconds=length,
+                seconds=window[1] - window[0] if window else 0.0,
                 requests=measured.requests if measured else None,
                 delivered_qps=measured.delivered / measured.seconds
                 if measured and measured.seconds
@@ -180,7 +233,48 @@ class Disruption:
                 errors=measured.errors if measured else None,
             ),
             timeline=self.timeline(),
-            verify=verify,
+            verify=self.watch.report() if self.watch else None,
+            series=series_of(meter, self._origin) if meter else None,
+            test=self._task_id,
+        )
+
+    def _facts(
+        self, body: Body, window: Span | None, min_overlap: float | None = None, cover: Sequence[Span] = ()
+    ) -> Facts:
+        window = window or (self._origin, self._origin)
+        active = self.active.spans()
+        inside = intersect([window], active)
+        overlap_s, length = total_seconds(inside), window[1] - window[0]
+        meter, watch = self.ctx.meter, self.watch
+        measured: Measured | None = meter.measure(inside) if meter else None
+        return Facts(
+            body=body,
+            result=self.result,
+            never=self._why_never(window),
+            overlap_s=overlap_s,
+            overlap=min(1.0, overlap_s / length) if length > 0 else 0.0,
+            min_overlap=min_overlap,
+            uncovered=_uncovered(cover, active),
+            window=measured,
+            min_delivered=meter.min_delivered if meter else 0.0,
+            remedy=meter.remedy if meter else "",
+            unsampled=watch is not None and watch.unsampled,
+            broke_during=watch.broke_during if watch else None,
+            broke_after=watch.broke_after if watch else None,
+            skipped=self._skipped,
+            machinery=self._machinery(),
+        )
+
+    def refused(self, verdict: Verdict, reason: str) -> ChaosOutcome:
+        """Return the outcome for when it was never started, or cannot be judged."""
+        return ChaosOutcome(
+            name=self.spec.name,
+            verdict=verdict,
+            reason=reason,
+            result=never_ran(self.spec, reason),
+            timeline=self.timeline(),
+            verify=self.watch.report() if self.watch else None,
+            test=self._task_id,
         )
 
     def timeline(self) -> dict[str, float]:
@@ -189,10 +283,10 @@ class Disruption:
         if spans := self.active.spans():
             moments["active"] = spans[0][0]
             moments["last_effect"] = spans[-1][1]
-        return {
-            name: round(at - self._origin, 6)
-            for name, at in sorted(moments.items(), key=lambda item: item[1])
-        }
+            recovered_s = self.watch.report().time_to_recover_s if self.watch else None
+            if recovered_s is not None:
+                moments["recovered"] = spans[-1][1] + recovered_s
+        return {name: self.seconds(at) for name, at in sorted(moments.items(), key=lambda item: item[1])}
 
     def mark(self, moment: str, at: float) -> None:
         """Put a moment of the test itself on the timeline."""
@@ -205,6 +299,7 @@ class Disruption:
             if self.ctx.stop.is_set():
                 raise Cancelled("asked to stop when the trigger fired")
             self._note("fired")
+            self._reached(State.injecting)
             result = action.inject(self.ctx, self.active)
             if not isinstance(result, ChaosResult):
                 raise TypeError(
@@ -216,6 +311,9 @@ class Disruption:
             )
         except Cancelled as cancelled:
             self._cancelled = str(cancelled)
+        except TriggerTimeout as timeout:
+            self._cancelled = str(timeout)
+            self._skipped = str(timeout) if timeout.skip else None
         except BaseException as error:
             log.debug("fault %r raised", action.type, exc_info=True)
             self.result = ChaosResult(
@@ -226,7 +324,7 @@ class Disruption:
             self._processes.end_all()
             self._note("finished")
             self.finished.set()
-            self._announce()
+            self._reached(State.finished)
 
     def _wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:
@@ -236,6 +334,10 @@ class Disruption:
                 lambda: done() or self.finished.is_set(), fired + timeout_s - time.monotonic()
             )
         return done()
+
+    def _reached(self, state: State) -> None:
+        self.ctx.milestones.reach(state.value, self.spec.name)
+        self._announce()
 
     def _announce(self) -> None:
         with self._changed:
@@ -250,9 +352,11 @@ class Disruption:
         self._announce()
 
     def _machinery(self) -> str | None:
+        if self.watch is not None and self.watch.broken is not None:
+            return self.watch.broken
         if self._thread is None or self.finished.is_set():
             return None
-        if "fired" in self._moments:
+        if self.was_fired:
             who, what = f"fault {self.spec.action.type!r}", "inject()"
         else:
             who, what = f"trigger {self.spec.trigger.type!r}", "wait()"
@@ -264,10 +368,13 @@ class Disruption:
     def _why_never(self, window: Span) -> str:
         if self._thread is None:
             return "it was never started"
-        if "fired" not in self._moments:
+        seen = f" ({self.ctx.seen})" if self.ctx.seen else ""
+        if "trigger_timed_out" in self._moments and not self.was_active:
+            return f"the trigger never fired: {self._cancelled}{seen}"
+        if not self.was_fired:
             return (
                 f"the trigger never fired: it fires {self.spec.trigger.in_words()}, and what it was meant to hit was over "
-                f"after {window[1] - window[0]:.3f} s; fire it earlier, or let the body last longer"
+                f"after {window[1] - window[0]:.3f} s{seen}; fire it earlier, or let the body last longer"
             )
         if not self.was_active:
             if self.result is not None:
@@ -285,19 +392,6 @@ class Disruption:
             f"(active {spans[0][0] - window[0]:+.3g} s to {spans[-1][1] - window[0]:+.3g} s from the body's start)"
         )
 
-    def _checked(self, facts: Facts, ask: Asked) -> tuple[Facts, VerifyReport]:
-        name = self.spec.verify or ""
-        try:
-            failure = ask(self)
-        except Exception as error:  # noqa: BLE001 - a check that cannot be used is our error to report
-            return replace(facts, machinery=str(error)), VerifyReport(name=name, tries=1)
-        self._note("verified")
-        held = failure is None
-        report = VerifyReport(
-            name=name, phases={"after": held}, tries=1, failures=[] if held else [failure or ""]
-        )
-        return replace(facts, check_failure=failure), report
-
 
 class _Announced(ActiveEvent):
     """Wakes those who wait for a change of state when it is set."""
@@ -314,3 +408,14 @@ class _Announced(ActiveEvent):
 def never_ran(spec: ChaosSpec, why: str) -> ChaosResult:
     """Return the result of a fault that was never injected."""
     return ChaosResult(success=False, injected_fault=spec.action.type, error=why)
+
+
+def _uncovered(spans: Sequence[Span], active: Sequence[Span]) -> str | None:
+    """Return in words which of ``spans`` lie outside ``active``, if there are such."""
+    outside = sum(not any(a <= start and end <= b for a, b in active) for start, end in spans)
+    if not outside:
+        return None
+    return (
+        f"{outside} of the {len(spans)} rounds of the benchmark ran while it was not active: "
+        "let the disruption last for the whole body, or fire it before the body"
+    )

@@ -59,6 +59,8 @@ class DisruptionPlan(BaseModel):
     max_requests: int | None
     max_seconds: float | None
     verify: Line | None
+    verify_phases: list[Line]
+    recover_within: float
     warnings: list[Text]
 
 
@@ -72,7 +74,7 @@ def plan_disruption(
     """
     plan = spec.action.plan(settings)
     guard = Guard(settings.allowed_targets)
-    targets = [TargetPlan(url=url, decision=_decision(guard, url)) for url in spec.action.targets()]
+    targets = [TargetPlan(url=url, decision=_decision(guard, url)) for url in _urls(spec)]
     caps = settings.caps
     return DisruptionPlan(
         test=test,
@@ -94,6 +96,8 @@ def plan_disruption(
         max_requests=plan.max_requests,
         max_seconds=plan.max_seconds,
         verify=spec.verify,
+        verify_phases=list(spec.verify_phases) if spec.verify else [],
+        recover_within=spec.recover_within,
         warnings=[*plan.warnings, *_warnings(spec, wait, targets)],
     )
 
@@ -111,7 +115,7 @@ def lines(plan: DisruptionPlan) -> Iterator[str]:
     yield f"    agent    {plan.agent}"
     for target in plan.targets:
         yield f"    target   {target.url}: {target.decision}"
-    yield f"    verify   {plan.verify!r}" if plan.verify else "    verify   nothing"
+    yield f"    verify   {_check(plan)}"
     for warning in plan.warnings:
         yield f"    warning  {warning}"
 
@@ -121,6 +125,17 @@ _START: Final = {
     Wait.done: "once it is over",
     Wait.none: "at once, and the trigger's clock with it",
 }
+
+
+def _check(plan: DisruptionPlan) -> str:
+    if plan.verify is None:
+        return "nothing"
+    within = f", again within {plan.recover_within:g} s" if plan.recover_within else ""
+    return f"{plan.verify!r} {', '.join(plan.verify_phases)}{within}"
+
+
+def _urls(spec: ChaosSpec) -> list[str]:
+    return list(dict.fromkeys((*spec.trigger.targets(), *spec.action.targets())))
 
 
 def _caps(caps: dict[str, float]) -> str:

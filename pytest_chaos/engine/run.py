@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
 from pytest_chaos.context import Span
-from pytest_chaos.engine.checks import Check, find_check, run_check
+from pytest_chaos.engine.checks import Check, find_check
 from pytest_chaos.engine.disruption import Disruption, never_ran
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError
+from pytest_chaos.milestones import Milestone, Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
@@ -49,10 +51,12 @@ class Run:
         authored: Sequence[ChaosSpec],
         first_ordinal: int = 1,
         wait: Wait,
+        min_overlap: float | None = None,
         task_id: str,
         settings: Settings,
         guard: Guard,
         checks: Mapping[str, Check],
+        milestones: Milestones,
         origin: float,
     ) -> None:
         self.wait = wait
@@ -64,6 +68,7 @@ class Run:
                 task_id=task_id,
                 settings=settings,
                 guard=guard,
+                milestones=milestones,
                 origin=origin,
             )
             for ordinal, (spec, written) in enumerate(zip(specs, authored, strict=True), first_ordinal)
@@ -71,23 +76,26 @@ class Run:
         self.outcomes: list[ChaosOutcome] = []
         self._settings = settings
         self._checks = checks
-        self._asked: dict[str, Check] = {}
+        self._min_overlap = min_overlap
+        self._cover: Sequence[Span] = ()
         self._began: float | None = None
         self._body_started: float | None = None
         self._body_ended: float | None = None
         self._culprit: Disruption | None = None
 
     def prepare(self) -> None:
-        """Check targets, sizes and the names of checks, before anything is started.
+        """Check targets, sizes, the names of checks and the steady state, before anything is started.
 
         Raises:
             ChaosError: something does not fit.
         """
         for disruption in self.disruptions:
             self._culprit = disruption
-            disruption.prepare()
-            if (name := disruption.spec.verify) is not None:
-                self._asked[name] = find_check(name, self._checks)
+            name = disruption.spec.verify
+            disruption.prepare(None if name is None else find_check(name, self._checks))
+        for disruption in self.disruptions:
+            self._culprit = disruption
+            disruption.check_steady_state()
         self._culprit = None
 
     def begin(self) -> None:
@@ -120,12 +128,31 @@ class Run:
                     self._culprit = disruption
                     disruption.gave_up = "it was not over in time (wait='done')"
                     raise NotStarted(f"{disruption.spec.name!r} was not over")
+            self._recover(self.disruptions)
 
     def body_starts(self) -> None:
         """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""
         if self.wait is Wait.none:
             self._start()
         self._body_started = time.monotonic()
+
+    def checkpoint(self, milestone: Milestone) -> None:
+        """Wait until whatever fires at ``milestone`` is active.
+
+        Raises:
+            NotStarted: one failed before it was, or took too long.
+        """
+        for disruption in self.disruptions:
+            if disruption.spec.trigger.milestone() != milestone or disruption.ctx.stop.is_set():
+                continue
+            if not disruption.wait_active(self._settings.start_timeout_s) and disruption.was_fired:
+                raise NotStarted(
+                    f"{disruption.spec.name!r} did not become active: {disruption.why_not_active}"
+                )
+
+    def cover(self, spans: Sequence[Span]) -> None:
+        """Ask that ``spans``, such as the rounds of a benchmark, lie inside the overlap. Call it before ``end``."""
+        self._cover = spans
 
     def body_ends(self) -> None:
         """Note that the body has ended, and ask everything to stop."""
@@ -146,15 +173,17 @@ class Run:
         deadline = time.monotonic() + self._settings.stop_timeout_s
         for disruption in self.disruptions:
             disruption.join(max(0.1, deadline - time.monotonic()))
+        window = self._window()
+        self._recover([one for one in self.disruptions if one.worth_checking(body, window)])
         self.outcomes = [self._conclude(disruption, body) for disruption in self.disruptions]
         return self.outcomes
 
     def refuse(self, reason: str) -> list[ChaosOutcome]:
         """Give outcomes for disruptions that were never started, because of ``reason``."""
         self.outcomes = [
-            unrun(one.spec, Verdict.inconclusive, reason)
+            one.refused(Verdict.inconclusive, reason)
             if self._culprit in (None, one)
-            else unrun(one.spec, Verdict.not_judged, _OTHER_FAILED)
+            else one.refused(Verdict.not_judged, _OTHER_FAILED)
             for one in self.disruptions
         ]
         return self.outcomes
@@ -164,6 +193,22 @@ class Run:
         for disruption in self.disruptions:
             disruption.start()
 
+    def _recover(self, disruptions: Sequence[Disruption]) -> None:
+        """Ask for all of them at once, since each one's clock runs from its own end."""
+        watched = [one for one in disruptions if one.watch is not None]
+        threads = [
+            threading.Thread(target=one.recover, name="pytest-chaos-recovery", daemon=True) for one in watched
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except BaseException:  # Ctrl-C and the like
+            for one in watched:
+                one.give_up_checking()
+            raise
+
     def _window(self) -> Span | None:
         if self.wait is Wait.done:
             return None if self._began is None else (self._began, self._body_started or time.monotonic())
@@ -172,25 +217,29 @@ class Run:
         return self._body_started, self._body_ended or time.monotonic()
 
     def _conclude(self, disruption: Disruption, body: Body) -> ChaosOutcome:
-        for moment, at in (("body_started", self._body_started), ("body_ended", self._body_ended)):
+        ended = "body_failed" if body is Body.failed else "body_ended"
+        for moment, at in (("body_started", self._body_started), (ended, self._body_ended)):
             if at is not None:
                 disruption.mark(moment, at)
         instead = ""
         if body is Body.not_run and self._culprit not in (None, disruption):
             instead = _OTHER_FAILED
         try:
-            return disruption.conclude(body, self._window(), ask=self._ask, instead=instead)
+            return disruption.conclude(
+                body, self._window(), min_overlap=self._min_overlap, cover=self._cover, instead=instead
+            )
         except Exception as error:  # whatever breaks here is ours, and must never leave a test green
             log.exception("judging %r failed", disruption.spec.name)
-            return unrun(
-                disruption.spec, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
+            return disruption.refused(
+                Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
             )
 
-    def _ask(self, disruption: Disruption) -> str | None:
-        name = disruption.spec.verify or ""
-        return run_check(name, self._asked[name], disruption)
 
-
-def unrun(spec: ChaosSpec, verdict: Verdict, reason: str) -> ChaosOutcome:
-    """Return the outcome of a spec that was never started."""
-    return ChaosOutcome(name=spec.name, verdict=verdict, reason=reason, result=never_ran(spec, reason))
+def unrun(specs: Sequence[ChaosSpec], verdict: Verdict, reason: str, *, test: str) -> list[ChaosOutcome]:
+    """Return the outcomes of specs that were never started for ``test``."""
+    return [
+        ChaosOutcome(
+            name=spec.name, verdict=verdict, reason=reason, result=never_ran(spec, reason), test=test
+        )
+        for spec in specs
+    ]

@@ -31,7 +31,13 @@ class Facts:
         window: what a meter counted there; None for a fault that is not measured.
         min_delivered: the share of what was due that counts as delivered.
         remedy: what to change when less was delivered.
-        check_failure: what the named check said; None if it held or was not asked.
+        overlap: the share (0 to 1) of the window in which it was active.
+        min_overlap: the share that is asked for; None if any will do.
+        uncovered: what had to lie inside the overlap and did not, in words.
+        unsampled: whether a check was to be asked during the disruption, and never was.
+        broke_during: what the check said while it was active; None if it held or was not asked.
+        broke_after: what it said afterwards.
+        skipped: why the trigger wants the test to be skipped.
         machinery: what of our own failed; None if nothing did.
     """
 
@@ -42,7 +48,13 @@ class Facts:
     window: Measured | None = None
     min_delivered: float = 0.0
     remedy: str = ""
-    check_failure: str | None = None
+    overlap: float = 0.0
+    min_overlap: float | None = None
+    uncovered: str | None = None
+    unsampled: bool = False
+    broke_during: str | None = None
+    broke_after: str | None = None
+    skipped: str | None = None
     machinery: str | None = None
 
 
@@ -54,7 +66,7 @@ class Judgement:
     reason: str
 
 
-def judge(facts: Facts) -> Judgement:
+def judge(facts: Facts) -> Judgement:  # noqa: PLR0911, C901 - one for each row of the table
     """Give the verdict. The first row that fits counts."""
     if facts.machinery is not None:
         return Judgement(Verdict.error, facts.machinery)
@@ -63,22 +75,31 @@ def judge(facts: Facts) -> Judgement:
         return Judgement(Verdict.inconclusive, nothing or "the body was not run")
     if facts.body in (Body.skipped, Body.interrupted):
         return Judgement(Verdict.not_judged, f"the body was {facts.body}")
+    if facts.skipped is not None:
+        return Judgement(Verdict.not_judged, facts.skipped)
     if nothing is not None:
         return Judgement(Verdict.inconclusive, nothing)
     weaker = _weaker_than_asked(facts)
+    note = f"; yet the disruption was weaker than asked: {weaker}" if weaker else ""
     if facts.body is Body.failed:
-        note = f"; yet the disruption was weaker than asked: {weaker}" if weaker else ""
         return Judgement(Verdict.broke, f"the body failed while it was disrupted{note}")
+    if facts.broke_during is not None:
+        return Judgement(Verdict.broke, facts.broke_during + note)
     if weaker is not None:
         return Judgement(Verdict.inconclusive, weaker)
-    if facts.check_failure is not None:
-        return Judgement(Verdict.broke, facts.check_failure)
+    if facts.unsampled:
+        return Judgement(
+            Verdict.inconclusive,
+            "the check was never asked while it was active; let the disruption last longer",
+        )
+    if facts.broke_after is not None:
+        return Judgement(Verdict.broke, facts.broke_after)
     return Judgement(Verdict.held, "the body passed while it was disrupted")
 
 
 def needs_check(facts: Facts) -> bool:
-    """Tell whether the named check still decides: only if everything else held."""
-    return judge(facts).verdict is Verdict.held
+    """Tell whether it is worth asking whether the system has recovered: only from a disruption that was one."""
+    return judge(facts).verdict in (Verdict.held, Verdict.broke)
 
 
 def _nothing_happened(facts: Facts) -> str | None:
@@ -104,4 +125,9 @@ def _weaker_than_asked(facts: Facts) -> str | None:
             return f"under-delivered while the body ran: {window.in_words()}; {facts.remedy}"
     if facts.result is not None and "shortfall" in facts.result.details:
         return str(facts.result.details["shortfall"])
-    return None
+    if facts.min_overlap is not None and facts.overlap < facts.min_overlap:
+        return (
+            f"it was active for {facts.overlap_s:.3g} s, {facts.overlap:.1%} of the body, but `min_overlap` asks for "
+            f"{facts.min_overlap:.1%}: let it last longer, or fire it earlier"
+        )
+    return facts.uncovered

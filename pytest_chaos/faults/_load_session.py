@@ -17,7 +17,7 @@ from pytest_chaos.agent.loop import LoopReport
 from pytest_chaos.agent.protocol import Tool
 from pytest_chaos.agent.record import PlanFile, PlanKey
 from pytest_chaos.base import SPEC_CONFIG, Integral
-from pytest_chaos.context import Measured, RunContext, Span, intersect, total_seconds
+from pytest_chaos.context import Measured, RunContext, Slice, Span, intersect, total_seconds
 from pytest_chaos.errors import Cancelled, ChaosError, FaultFailed, ToolRefused
 from pytest_chaos.fortio.accesslog import AccessLog
 from pytest_chaos.fortio.argv import masked
@@ -201,6 +201,11 @@ class LoadSession:
         return Measured(
             seconds=total_seconds(running), due=due, requests=requests, delivered=delivered, errors=errors
         )
+
+    def slices(self, origin: float, width_s: float) -> Sequence[Slice]:
+        """Return the requests of all bursts over time."""
+        spans = self._spans()
+        return self._log.slices((spans[0][0], spans[-1][1]), origin=origin, width_s=width_s) if spans else []
 
     @property
     def min_delivered(self) -> float:

@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 
-from pytest_chaos.context import Span
+from pytest_chaos.context import Slice, Span
 
 _LINE = re.compile(
     rb'\{"latency":(\d{1,6}(?:\.\d{1,12})?(?:[eE]-?\d{1,2})?),"timestamp":(\d{1,19}),"thread":\d{1,9},"iter":\d{1,19},'
@@ -90,7 +90,39 @@ class AccessLog:
         """Return the latency in seconds below which each share (0 to 1) of the requests stayed, errors included."""
         with self._lock:
             ordered = sorted(self._latencies[since:])
-        if not ordered:
-            return [None for _ in shares]
-        last = len(ordered) - 1
-        return [ordered[min(last, max(0, math.ceil(len(ordered) * share) - 1))] for share in shares]
+        return _at_shares(ordered, shares)
+
+    def slices(self, within: Span, *, origin: float, width_s: float) -> list[Slice]:
+        """Return the requests that started ``within``, in stretches of ``width_s`` seconds counted from ``origin``."""
+        first, last = within
+        stretches: dict[int, list[int]] = {}
+        with self._lock:
+            for at, start in enumerate(self._starts):
+                if not first <= start <= last:
+                    continue
+                stretches.setdefault(math.floor((start - origin) / width_s), []).append(at)
+            if not stretches:
+                return []
+            return [
+                self._slice(origin + number * width_s, stretches.get(number, ()))
+                for number in range(min(stretches), max(stretches) + 1)
+            ]
+
+    def _slice(self, at: float, inside: Sequence[int]) -> Slice:
+        p50, p99, top = _at_shares(sorted(self._latencies[one] for one in inside), (0.5, 0.99, 1.0))
+        return Slice(
+            at=at,
+            requests=len(inside),
+            errors=len(inside) - sum(self._ok[one] for one in inside),
+            codes=Counter(self._codes[one] for one in inside),
+            p50_s=p50,
+            p99_s=p99,
+            max_s=top,
+        )
+
+
+def _at_shares(ordered: Sequence[float], shares: Sequence[float]) -> list[float | None]:
+    if not ordered:
+        return [None for _ in shares]
+    last = len(ordered) - 1
+    return [ordered[min(last, max(0, math.ceil(len(ordered) * share) - 1))] for share in shares]

@@ -10,15 +10,16 @@ from typing import Any, Literal, Self
 from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
+from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict
 from pytest_chaos.plugin import text
-from pytest_chaos.plugin.marks import check_spec, read_wait
+from pytest_chaos.plugin.marks import check_specs, read_min_overlap, read_wait
 from pytest_chaos.plugin.offloop import off_loop
 from pytest_chaos.plugin.outcomes import body_of
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
-NewRun = Callable[[Sequence[ChaosSpec], Wait], Run]
+NewRun = Callable[[Sequence[ChaosSpec], Wait, float | None], Run]
 
 
 class Injection:
@@ -32,7 +33,13 @@ class Injection:
     """
 
     def __init__(
-        self, specs: Sequence[ChaosSpec], new_run: Callable[[], Run], *, check: bool, disabled: bool
+        self,
+        specs: Sequence[ChaosSpec],
+        new_run: Callable[[], Run],
+        *,
+        check: bool,
+        disabled: bool,
+        test: str,
     ) -> None:
         self.outcomes: list[ChaosOutcome] = []
         self.active = threading.Event()
@@ -41,10 +48,16 @@ class Injection:
         self._specs = specs
         self._new_run = new_run
         self._disabled = disabled
+        self._test = test
         self._entered = False
         self._abandoned = False
         self._run: Run | None = None
         self._lock = threading.Lock()
+
+    @property
+    def running(self) -> Run | None:
+        """What runs for this block, once it was entered."""
+        return self._run
 
     @property
     def outcome(self) -> ChaosOutcome:
@@ -72,7 +85,7 @@ class Injection:
     def _start(self) -> None:
         """Do what may block. What goes wrong with the disruptions ends up in ``outcomes``."""
         if self._disabled:
-            self.outcomes = [unrun(spec, Verdict.disabled, "chaos is disabled") for spec in self._specs]
+            self.outcomes = self._unrun(Verdict.disabled, "chaos is disabled")
             self.active.set()  # a body that waits for it must not hang in a run in peace
             return
         try:
@@ -86,7 +99,8 @@ class Injection:
             if self.check or self._abandoned:
                 self.end(Body.not_run)
         except ChaosError as error:
-            self.outcomes = [unrun(spec, Verdict.inconclusive, str(error)) for spec in self._specs]
+            why = str(error)
+            self.outcomes = self._run.refuse(why) if self._run else self._unrun(Verdict.inconclusive, why)
         except BaseException:
             self.stop()
             raise
@@ -115,8 +129,11 @@ class Injection:
                 self.outcomes = self._run.end(body)
             elif not self.outcomes:
                 why = "it was never entered: use `with`, `async with` or chaos_injector.start()"
-                self.outcomes = [unrun(spec, Verdict.inconclusive, why) for spec in self._specs]
+                self.outcomes = self._unrun(Verdict.inconclusive, why)
             return self.outcomes
+
+    def _unrun(self, verdict: Verdict, reason: str) -> list[ChaosOutcome]:
+        return unrun(self._specs, verdict, reason, test=self._test)
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the test of outcomes that it does not know yet: by raising, or in a note on its own failure."""
@@ -173,11 +190,21 @@ class ChaosInjector:
     """
 
     def __init__(
-        self, new_run: NewRun, read: Callable[[Sequence[Any]], list[ChaosSpec]], settings: Settings
+        self,
+        *,
+        new_run: NewRun,
+        read: Callable[[Sequence[Any]], list[ChaosSpec]],
+        marked: Callable[[], Run | None],
+        milestones: Milestones,
+        settings: Settings,
+        test: str,
     ) -> None:
         self._new_run = new_run
         self._read = read
+        self._marked = marked
+        self._milestones = milestones
         self._settings = settings
+        self._test = test
         self._injections: list[Injection] = []
         self._refused: list[ChaosOutcome] = []
 
@@ -201,11 +228,17 @@ class ChaosInjector:
         """The outcomes of what was started with ``check=False``."""
         return [outcome for one in self._injections if not one.check for outcome in one.outcomes]
 
-    def inject(self, *specs: Any, wait: str = "active", check: bool = True) -> Injection:
+    def inject(
+        self,
+        *specs: Any,
+        wait: str | None = None,
+        min_overlap: float | None = None,
+        check: bool = True,
+    ) -> Injection:
         """Return a block, for ``with`` or ``async with``, that is disrupted.
 
-        The block starts as ``wait`` says, like the body of a marked test. Leaving it raises unless every
-        disruption held; ``check=False`` leaves the outcomes to the test.
+        The block starts as ``wait`` says, like the body of a marked test; ``min_overlap`` means what it means on a mark.
+        Leaving it raises unless every disruption held; ``check=False`` leaves the outcomes to the test.
 
         Raises:
             SpecError: a spec is wrong; nothing is started.
@@ -214,21 +247,56 @@ class ChaosInjector:
             given = self._read(specs)
             if not given:
                 raise SpecError("chaos_injector: give at least one spec")
-            how = read_wait(wait, "chaos_injector")
-            for spec in given:
-                check_spec(spec, how, self._settings)
+            asked = None if wait is None else read_wait(wait, "chaos_injector")
+            share = None if min_overlap is None else read_min_overlap(min_overlap, "chaos_injector")
+            others = [one.spec.name for run in self._runs() for one in run.disruptions]
+            how = check_specs(given, asked, self._settings, others=others)
         except SpecError as error:
-            self._refused.append(refused(str(error)))
+            self._refused.append(refused(str(error), test=self._test))
             raise
         injection = Injection(
-            given, lambda: self._new_run(given, how), check=check, disabled=self._settings.disable
+            given,
+            lambda: self._new_run(given, how, share),
+            check=check,
+            disabled=self._settings.disable,
+            test=self._test,
         )
         self._injections.append(injection)
         return injection
 
-    def start(self, *specs: Any, wait: str = "active", check: bool = True) -> Injection:
+    def checkpoint(self, name: str) -> None:
+        """Say that the body has come to ``name``; return once every disruption that fires there is active.
+
+        In an async test use ``await acheckpoint(name)``, which does not block the loop.
+
+        Raises:
+            NotStarted: one failed before it was active.
+        """
+        self._milestones.reach("checkpoint", name)
+        for run in self._runs():
+            run.checkpoint(("checkpoint", name))
+
+    async def acheckpoint(self, name: str) -> None:
+        """Do what ``checkpoint`` does without blocking the event loop."""
+        await off_loop(lambda: self.checkpoint(name), self._stop_all)
+
+    def _stop_all(self) -> None:
+        for run in self._runs():
+            run.stop()
+
+    def _runs(self) -> list[Run]:
+        runs = [self._marked(), *(one.running for one in self._injections)]
+        return [run for run in runs if run is not None]
+
+    def start(
+        self,
+        *specs: Any,
+        wait: str | None = None,
+        min_overlap: float | None = None,
+        check: bool = True,
+    ) -> Injection:
         """Start disruptions now. What is not stopped when the body ends is stopped and judged then."""
-        injection = self.inject(*specs, wait=wait, check=check)
+        injection = self.inject(*specs, wait=wait, min_overlap=min_overlap, check=check)
         injection.begin()
         return injection
 
@@ -264,7 +332,9 @@ class ChaosInjector:
         return self.outcomes
 
 
-def refused(reason: str) -> ChaosOutcome:
+def refused(reason: str, *, test: str) -> ChaosOutcome:
     """Return the outcome of something that could not even be read as a spec."""
     result = ChaosResult(success=False, injected_fault="unknown", error=reason)
-    return ChaosOutcome(name="unreadable spec", verdict=Verdict.inconclusive, reason=reason, result=result)
+    return ChaosOutcome(
+        name="unreadable spec", verdict=Verdict.inconclusive, reason=reason, result=result, test=test
+    )

@@ -13,6 +13,7 @@ from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
+from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
@@ -42,6 +43,7 @@ class Attempt:
     run: Run | None = None
     injector: ChaosInjector | None = None
     outcomes: list[ChaosOutcome] = field(default_factory=list)
+    milestones: Milestones = field(default_factory=Milestones)
     body_open: bool = False
     failed_inside: bool = False
     told: list[dict[str, Any]] | None = None
@@ -75,9 +77,9 @@ class Lifecycle:
         if not attempt.marked.specs:
             return
         if self._settings.disable:
-            attempt.outcomes = [
-                unrun(spec, Verdict.disabled, "chaos is disabled") for spec in attempt.marked.specs
-            ]
+            attempt.outcomes = unrun(
+                attempt.marked.specs, Verdict.disabled, "chaos is disabled", test=item.nodeid
+            )
             return
         item.addfinalizer(lambda: self._finalize(item, attempt))
         try:
@@ -102,16 +104,24 @@ class Lifecycle:
         try:
             attempt.marked = self.collection.marked(item)  # a fixture may have added a mark since collection
         except SpecError as error:
-            attempt.outcomes = [refused(str(error))]
+            attempt.outcomes = [refused(str(error), test=item.nodeid)]
             pytest.fail(f"bad chaos mark: {error}", pytrace=False)
         return attempt
 
     def _begin(self, item: pytest.Item, attempt: Attempt) -> None:
-        attempt.run = self._new_run(item, attempt, attempt.marked.specs, attempt.marked.wait)
+        marked = attempt.marked
+        attempt.run = self._new_run(item, attempt, marked.specs, marked.wait, marked.min_overlap)
         attempt.run.prepare()
         attempt.run.begin()
 
-    def _new_run(self, item: pytest.Item, attempt: Attempt, specs: Sequence[ChaosSpec], wait: Wait) -> Run:
+    def _new_run(
+        self,
+        item: pytest.Item,
+        attempt: Attempt,
+        specs: Sequence[ChaosSpec],
+        wait: Wait,
+        min_overlap: float | None,
+    ) -> Run:
         """Fill the specs for ``item`` and make a run of them.
 
         Raises:
@@ -126,10 +136,12 @@ class Lifecycle:
             authored=specs,
             first_ordinal=attempt.started + 1,
             wait=wait,
+            min_overlap=min_overlap,
             task_id=item.nodeid,
             settings=self._settings,
             guard=self._guard,
             checks=self._checks(item, request, [spec.verify for spec in specs]),
+            milestones=attempt.milestones,
             origin=attempt.origin,
         )
         attempt.started += len(specs)
@@ -157,7 +169,7 @@ class Lifecycle:
             else f"setup was left by {type(error).__name__}: {error}"
         )
         if attempt.run is None:
-            attempt.outcomes = [unrun(spec, Verdict.inconclusive, reason) for spec in attempt.marked.specs]
+            attempt.outcomes = unrun(attempt.marked.specs, Verdict.inconclusive, reason, test=item.nodeid)
         elif isinstance(error, ChaosError) and not isinstance(error, NotStarted):
             attempt.outcomes = list(attempt.run.refuse(reason))
         else:
@@ -188,8 +200,13 @@ class Lifecycle:
             return
         self._judge(item, attempt, Body.failed if attempt.failed_inside else Body.passed)
         bad = [one for one in self._deciding(attempt) if one.verdict.fails]
-        if bad and not attempt.failed_inside:
+        if attempt.failed_inside:
+            return
+        if bad:
             pytest.fail(text.failure(bad, "the body passed, but"), pytrace=False)
+        # The body passed: a trigger that gave up may say so, but must not leave the test green.
+        if skipped := [one for one in self._checked(attempt) if one.verdict is Verdict.not_judged]:
+            pytest.skip(text.failure(skipped, "chaos:"))
 
     def _body_raised(self, item: pytest.Item, attempt: Attempt, error: BaseException) -> None:
         self._judge(item, attempt, body_of(error))
@@ -219,6 +236,10 @@ class Lifecycle:
         """Return the outcomes that decide about the test: all of the marks', and those the body was not told of."""
         return [*self._marked_outcomes(attempt), *(attempt.injector.untold if attempt.injector else [])]
 
+    def _checked(self, attempt: Attempt) -> list[ChaosOutcome]:
+        left = [] if attempt.injector is None else attempt.injector.left_to_the_test
+        return [one for one in attempt.outcomes if one not in left]
+
     def _finalize(self, item: pytest.Item, attempt: Attempt) -> None:
         """Make certain that nothing runs on, whichever way the test was left."""
         if attempt.run is not None and not attempt.run.outcomes:
@@ -232,14 +253,17 @@ class Lifecycle:
         item: pytest.Item = request.node
         attempt = self._attempt(item)
         injector = attempt.injector = ChaosInjector(
-            lambda specs, wait: self._new_run(item, attempt, specs, wait),
-            lambda entries: [
+            new_run=lambda specs, wait, share: self._new_run(item, attempt, specs, wait, share),
+            read=lambda entries: [
                 spec
                 for spec, _ in self.collection.reader.entries(
                     entries, place=place_of(item), base=item.path.parent
                 )
             ],
-            self._settings,
+            marked=lambda: attempt.run,
+            milestones=attempt.milestones,
+            settings=self._settings,
+            test=item.nodeid,
         )
         yield injector
         if left := [one for one in injector.close(Body.not_run) if one not in attempt.outcomes]:
@@ -283,13 +307,8 @@ class Lifecycle:
         if report.failed and not expected:
             return
         # What the test was told of and dealt with is its own affair, but no failure to expect.
-        deciding = self._deciding(attempt)
-        left = [] if attempt.injector is None else attempt.injector.left_to_the_test
-        unproven = [
-            one
-            for one in (attempt.outcomes if expected else deciding)
-            if one.verdict in _NEVER_ABSORBED and one not in left
-        ]
+        asked = self._checked(attempt) if expected else self._deciding(attempt)
+        unproven = [one for one in asked if one.verdict in _NEVER_ABSORBED]
         if not unproven:
             return
         report.outcome = "failed"

@@ -22,7 +22,7 @@ from pytest_chaos.settings import Settings
 from pytest_chaos.sources import Sources
 from pytest_chaos.spec import ChaosSpec
 
-_KEYWORDS = ("spec", "wait")
+_KEYWORDS = ("spec", "wait", "min_overlap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class Marked:
     specs: tuple[ChaosSpec, ...] = ()
     sources: tuple[str, ...] = ()
     wait: Wait = Wait.active
+    min_overlap: float | None = None
     plain: bool = False
     marks: tuple[pytest.Mark, ...] = field(default=(), repr=False)
 
@@ -65,32 +66,32 @@ class SpecReader:
             SpecError: one of them is wrong; the message has a line for each thing that is.
         """
         found: list[tuple[ChaosSpec, str]] = []
-        waits: dict[Wait, None] = {}
+        told: dict[str, dict[Any, None]] = {"wait": {}, "min_overlap": {}}
         plain = False
         for mark in marks:
             if not mark.args and not mark.kwargs:
                 plain = True
                 continue
-            wait = _read_keywords(mark.kwargs)
+            for name, value in _read_keywords(mark.kwargs).items():
+                told[name][value] = None
             entries = [*mark.args, *([mark.kwargs["spec"]] if "spec" in mark.kwargs else [])]
             if not entries:
                 raise SpecError(
                     f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument"
                 )
             found += self.entries(entries, place=place, base=base)
-            if wait is not None:
-                waits[wait] = None
-        if len(waits) > 1:
-            raise SpecError(
-                f"chaos(): the marks of this test contradict each other: wait is {' and '.join(waits)}"
-            )
-        wait = next(iter(waits), Wait.active)
-        for spec, _ in found:
-            check_spec(spec, wait, self.settings)
+        for name, values in told.items():
+            if len(values) > 1:
+                raise SpecError(
+                    f"chaos(): the marks of this test contradict each other: {name} is {' and '.join(map(str, values))}"
+                )
+        specs = tuple(spec for spec, _ in found)
+        wait = check_specs(specs, next(iter(told["wait"]), None), self.settings)
         return Marked(
-            specs=tuple(spec for spec, _ in found),
+            specs=specs,
             sources=tuple(source for _, source in found),
             wait=wait,
+            min_overlap=next(iter(told["min_overlap"]), None),
             plain=plain and not found,
             marks=tuple(marks),
         )
@@ -130,31 +131,76 @@ class SpecReader:
                 raise SpecError("\n".join(explain_in_file(error, entry))) from None
 
 
-def check_spec(spec: ChaosSpec, wait: Wait, settings: Settings) -> None:
-    """Check what the model alone cannot know: caps, targets, and whether ``wait`` can ever be satisfied.
+def check_specs(
+    specs: Sequence[ChaosSpec], wait: Wait | None, settings: Settings, *, others: Sequence[str] = ()
+) -> Wait:
+    """Check what one model alone cannot know: caps, targets, and whether each trigger and ``wait`` can be satisfied.
+
+    ``others`` are disruptions of the same test that were started before. Return what the body waits for: what was
+    asked for, else ``active`` where setup can wait for it.
 
     Raises:
         SpecError: it does not fit.
     """
-    if wait is Wait.done and not spec.action.ends_by_itself():
-        raise SpecError(f"{spec.name!r}: wait='done' would wait for ever: give the load a `duration`")
     guard = Guard(settings.allowed_targets)
-    try:
-        spec.action.plan(settings)
-        for url in spec.action.targets():
-            if not names(url):
-                guard.check(url)
-    except TargetRefused as error:
-        raise SpecError(f"{spec.name!r}: {error}") from None
+    known = [*others, *(spec.name for spec in specs)]
+    for spec in specs:
+        _check_trigger(spec, wait, known)
+        if wait is Wait.done and not spec.action.ends_by_itself():
+            raise SpecError(f"{spec.name!r}: wait='done' would wait for ever: give the load a `duration`")
+        try:
+            spec.action.plan(settings)
+            for url in (*spec.trigger.targets(), *spec.action.targets()):
+                if not names(url):
+                    guard.check(url)
+        except TargetRefused as error:
+            raise SpecError(f"{spec.name!r}: {error}") from None
+    if wait is not None:
+        return wait
+    return Wait.none if any(spec.trigger.needs_body for spec in specs) else Wait.active
 
 
-def _read_keywords(keywords: Mapping[str, Any]) -> Wait | None:
+def _check_trigger(spec: ChaosSpec, wait: Wait | None, known: Sequence[str]) -> None:
+    trigger = spec.trigger
+    if trigger.needs_body and wait not in (None, Wait.none):
+        raise SpecError(
+            f"{spec.name!r}: wait={wait.value!r} cannot be: trigger {trigger.type!r} waits for what happens while the body "
+            "runs, and the body would wait for it; leave `wait` out"
+        )
+    kind, name = trigger.milestone() or ("checkpoint", "")
+    if kind == "checkpoint" or names(name):
+        return
+    if name == spec.name or known.count(name) != 1:
+        others = [one for one in known if one != spec.name]
+        what = "itself" if name == spec.name else "no other disruption of this test"
+        if known.count(name) > 1:
+            what = "several disruptions of this test"
+        raise SpecError(
+            f"{spec.name!r}: trigger {trigger.type!r} names {name!r}, which is {what}; "
+            f"the others are: {', '.join(map(repr, others)) or 'none'}{did_you_mean(name, others)}"
+        )
+
+
+def _read_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the keywords of a mark say besides its spec. Raises ``SpecError``."""
     for name in keywords:
         if name not in _KEYWORDS:
             raise SpecError(
                 f"chaos(): unknown keyword {name!r}; allowed: {', '.join(_KEYWORDS)}{did_you_mean(name, _KEYWORDS)}"
             )
-    return read_wait(keywords["wait"], "chaos()") if "wait" in keywords else None
+    read: dict[str, Any] = {}
+    if "wait" in keywords:
+        read["wait"] = read_wait(keywords["wait"], "chaos()")
+    if "min_overlap" in keywords:
+        read["min_overlap"] = read_min_overlap(keywords["min_overlap"], "chaos()")
+    return read
+
+
+def read_min_overlap(given: object, who: str) -> float:
+    """Return ``given`` as a share of the body. Raises ``SpecError``."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1:
+        raise SpecError(f"{who}: min_overlap must be a number from 0 to 1, not {shown(given, 80)}")
+    return float(given)
 
 
 def read_wait(given: object, who: str) -> Wait:

@@ -51,6 +51,7 @@ def settings_of(config: pytest.Config) -> Settings:
         fortio=value["fortio"],
         start_timeout_s=value["start_timeout"],
         stop_timeout_s=value["stop_timeout"],
+        check_timeout_s=value["check_timeout"],
         caps=Caps(
             max_qps=value["max_qps"],
             max_duration_s=value["max_duration"],

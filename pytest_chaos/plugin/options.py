@@ -185,6 +185,14 @@ OPTIONS: tuple[Option, ...] = (
         help="How long a disruption may take to stop when asked",
     ),
     Option(
+        name="check_timeout",
+        read=_number(0.1, 600, float),
+        kind="float",
+        default=10.0,
+        metavar="SECONDS",
+        help="How long a check may take to answer",
+    ),
+    Option(
         name="allowed_targets",
         kind="linelist",
         cli=False,

@@ -1,0 +1,37 @@
+"""What a meter measured over time, as it stands in an outcome."""
+
+from __future__ import annotations
+
+from pytest_chaos.context import Meter
+from pytest_chaos.outcome import Series
+
+_FINE_S, _SECOND_S, _COARSE_S = 0.1, 1.0, 10.0
+_MAX_STRETCHES = 600
+
+
+def series_of(meter: Meter, origin: float) -> Series | None:
+    """Return what ``meter`` counted by second; by tenth of a second if it was over within five, by ten seconds if long.
+
+    Stretches are counted from ``origin`` on the clock of ``time.monotonic()``. None if nothing was measured.
+    """
+    slices = meter.slices(origin, _SECOND_S)
+    width = _SECOND_S
+    if len(slices) > _MAX_STRETCHES:
+        width = _COARSE_S
+    elif len(slices) <= 5:
+        width = _FINE_S
+    if width != _SECOND_S:
+        slices = meter.slices(origin, width)
+    if not slices:
+        return None
+    codes = sorted({code for one in slices for code in one.codes})
+    return Series(
+        start_s=round(slices[0].at - origin, 6),
+        width_s=width,
+        requests=[one.requests for one in slices],
+        errors=[one.errors for one in slices],
+        codes={str(code): [one.codes.get(code, 0) for one in slices] for code in codes},
+        p50_s=[one.p50_s for one in slices],
+        p99_s=[one.p99_s for one in slices],
+        max_s=[one.max_s for one in slices],
+    )

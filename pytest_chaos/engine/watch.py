@@ -1,0 +1,152 @@
+"""Watch: the named check of one disruption, asked before, during and after it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from pytest_chaos.engine.checks import Check, run_check
+from pytest_chaos.outcome import CheckFailure, VerifyReport
+
+if TYPE_CHECKING:
+    from pytest_chaos.engine.disruption import Disruption
+
+_KEPT: Final = 20
+
+
+class Watch:
+    """Ask the check that a spec names in ``verify``, phase by phase, and keep what it said.
+
+    Attributes:
+        broke_during: what the check said of the disruption while it was active, if it failed.
+        broke_after: what it said when the system had not recovered, if that is so.
+        broken: why it is no usable check, if it turned out to be none.
+    """
+
+    def __init__(self, disruption: Disruption, check: Check, *, timeout_s: float) -> None:
+        self._disruption = disruption
+        self._spec = disruption.spec
+        self._name = disruption.spec.verify or ""
+        self._check = check
+        self._timeout_s = timeout_s
+        self._phases: dict[str, bool] = {}
+        self._failures: list[CheckFailure] = []
+        self._failed = 0
+        self._samples = 0
+        self._tries = 0
+        self._recovered_s: float | None = None
+        self._sampler: threading.Thread | None = None
+        self._enough = threading.Event()
+        self.broke_during: str | None = None
+        self.broke_after: str | None = None
+        self.broken: str | None = None
+
+    @property
+    def unsampled(self) -> bool:
+        """Tell whether the check was to be asked during the disruption, and never was."""
+        return "during" in self._spec.verify_phases and not self._samples
+
+    def before(self) -> str | None:
+        """Ask once, before anything is started. Return None if it held or is not wanted, else why it did not."""
+        if "before" not in self._spec.verify_phases:
+            return None
+        failure = self._ask("before")
+        self._phases["before"] = failure is None and self.broken is None
+        return failure
+
+    def start(self) -> None:
+        """Begin to ask again and again while the disruption is active, in a thread, if that is wanted."""
+        if "during" in self._spec.verify_phases:
+            self._sampler = threading.Thread(target=self._sample, name="pytest-chaos-watch", daemon=True)
+            self._sampler.start()
+
+    def join(self) -> None:
+        """Ask no more during the disruption, and wait for the last answer. The check's own timeout bounds it."""
+        if self._sampler is not None:
+            self._disruption.let_go(self._enough)
+            self._sampler.join(self._timeout_s + 1)
+            self._enough.clear()
+
+    def give_up(self) -> None:
+        """Ask no more."""
+        self._enough.set()
+
+    def recover(self, since: float) -> None:
+        """Ask until the system has recovered from what ended at ``since``, or ``recover_within`` has passed. Asks only once."""
+        if "after" in self._spec.verify_phases and "after" not in self._phases:
+            self._recover(since)
+
+    def report(self) -> VerifyReport:
+        """Return what was asked and answered so far."""
+        return VerifyReport(
+            name=self._name,
+            phases=dict(self._phases),
+            samples=self._samples,
+            tries=self._tries,
+            time_to_recover_s=self._recovered_s,
+            failed=self._failed,
+            failures=list(self._failures),
+        )
+
+    def _sample(self) -> None:
+        """A sample counts if it began while the disruption was active; its thread may go on after the end."""
+        while self._disruption.wait_active_again(self._enough):
+            failure = self._ask("during")
+            self._samples += 1
+            if failure is not None and self.broke_during is None:
+                self.broke_during = f"{failure} (while it was active)"
+            self._phases["during"] = self.broke_during is None and self.broken is None
+            self._enough.wait(self._spec.verify_every)
+
+    def _recover(self, since: float) -> None:
+        """The first try always counts; a later pass only if it came within ``recover_within``, and two in a row are needed."""
+        allowed = self._spec.recover_within
+        needed = 2 if allowed else 1
+        passes: list[float] = []
+        said = ""
+        while not self._enough.is_set():
+            self._tries += 1
+            failure = self._ask("after")
+            now = time.monotonic()
+            if failure is None:
+                passes.append(now)
+            else:
+                passes.clear()
+                said = failure
+            if self.broken is not None:
+                break
+            late = (passes[0] if passes else now) - since > allowed and self._tries > len(passes)
+            if len(passes) == needed and not late:
+                self._recovered_s = round(max(0.0, passes[0] - since), 6)
+                self._phases["after"] = True
+                return
+            if late:
+                break
+            self._enough.wait(self._spec.verify_every)
+        self._phases["after"] = False
+        self.broke_after = self._not_recovered(said, passes, since)
+
+    def _not_recovered(self, said: str, passes: list[float], since: float) -> str:
+        allowed = self._spec.recover_within
+        if not allowed:
+            return said
+        limit = f"`recover_within` allows {allowed:g} s"
+        if passes:
+            return f"{said}; it held again only {passes[0] - since:.3g} s after the fault's end, and {limit}"
+        return f"{said}; it did not hold again {time.monotonic() - since:.3g} s after the fault's end, and {limit}"
+
+    def _ask(self, phase: str) -> str | None:
+        """Return None if the check held, else why not; one that cannot be used is kept in ``broken``."""
+        began = time.monotonic()
+        try:
+            failure = run_check(self._name, self._check, self._disruption, timeout_s=self._timeout_s)
+        except Exception as error:  # noqa: BLE001 - a check that cannot be used is our error to report
+            failure = self.broken = str(error)
+        if failure is not None:
+            self._failed += 1
+            kept = CheckFailure(at_s=self._disruption.seconds(began), phase=phase, message=failure)
+            # The first and the last ones tell most; what is between them is counted.
+            del self._failures[_KEPT // 2 : max(_KEPT // 2, len(self._failures) - _KEPT // 2 + 1)]
+            self._failures.append(kept)
+        return failure
