@@ -60,7 +60,7 @@ def run_check(name: str, check: Check, disruption: object, *, timeout_s: float) 
     thread.start()
     thread.join(timeout_s)
     if errors:
-        words = clean(str(errors[0]), 1000) or "no message"
+        words = clean(" ".join(str(errors[0]).split()), 1000) or "no message"
         return f"the check {name!r} failed: {type(errors[0]).__name__}: {words}"
     if not answers:
         return f"the check {name!r} failed: it did not answer within {timeout_s:g} s (chaos_check_timeout)"

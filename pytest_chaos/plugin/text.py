@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.outcome import ChaosOutcome, Verdict, VerifyReport
+from pytest_chaos.plugin.timeline import draw
 
+_COLUMNS: Final = 100
 _UNPROVEN = {Verdict.inconclusive, Verdict.error}
 
 
@@ -30,16 +33,38 @@ def note(outcomes: Sequence[ChaosOutcome]) -> str:
 
 
 def timelines(outcomes: Sequence[ChaosOutcome]) -> str:
-    """Return the report section: each outcome with its timeline."""
-    return "\n".join(f"{_sentence(one)}\n{_indented(timeline(one))}" for one in outcomes)
+    """Return the report section: each outcome with its timeline, in lines of at most 100 columns."""
+    lines = [
+        wrapped
+        for one in outcomes
+        for line in (_sentence(one), *(f"    {line}" for line in timeline(one).splitlines()))
+        for wrapped in _wrapped(line)
+    ]
+    return "\n".join(lines)
 
 
 def timeline(outcome: ChaosOutcome) -> str:
-    """Return the moments of one disruption, a line each, in seconds since the start of setup."""
-    lines = [f"{at:9.3f} s  {moment.replace('_', ' ')}" for moment, at in outcome.timeline.items()]
-    if numbers := figures(outcome.result.details):
-        lines.append(numbers)
+    """Return the timeline of one disruption, drawn and then told moment by moment, in seconds since the start of setup."""
+    moments = [(at, moment.replace("_", " ")) for moment, at in outcome.timeline.items()]
+    failures = outcome.verify.failures if outcome.verify else []
+    moments += [(one.at_s, f"{one.message} ({one.phase})") for one in failures]
+    lines = draw(outcome)
+    lines += [f"{at:9.3f} s  {what}" for at, what in sorted(moments)]
+    lines += [words for words in (figures(outcome.result.details), checked(outcome.verify)) if words]
     return "\n".join(lines)
+
+
+def checked(verify: VerifyReport | None) -> str:
+    """Return what the named check said, phase by phase."""
+    if verify is None or not verify.phases:
+        return ""
+    phases = ", ".join(f"{phase}: {'held' if held else 'failed'}" for phase, held in verify.phases.items())
+    recovered = (
+        f", recovered after {verify.time_to_recover_s:.3g} s" if verify.time_to_recover_s is not None else ""
+    )
+    counts = {"during": verify.samples, "afterwards": verify.tries, "failed": verify.failed}
+    asked = ", ".join(f"{count} x {when}" for when, count in counts.items() if count)
+    return f"check {verify.name!r}  {phases}{recovered}" + (f" ({asked})" if asked else "")
 
 
 def summary_line(test: str, outcome: ChaosOutcome) -> str:
@@ -78,5 +103,10 @@ def _sentence(outcome: ChaosOutcome) -> str:
     return f"{outcome.name!r} ({outcome.result.injected_fault}) is {outcome.verdict.value}: {outcome.reason}"
 
 
-def _indented(lines: str) -> str:
-    return "\n".join(f"    {line}" for line in lines.splitlines())
+def _wrapped(line: str) -> list[str]:
+    """Return ``line`` in pieces that fit; what is drawn fits by itself and keeps its blanks."""
+    if len(line) <= _COLUMNS:
+        return [line]
+    return textwrap.wrap(
+        line, _COLUMNS, subsequent_indent=" " * 15, drop_whitespace=True, break_on_hyphens=False
+    ) or [""]

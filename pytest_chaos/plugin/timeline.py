@@ -1,0 +1,100 @@
+"""Draw what happened to a test over time, to scale, in characters that every terminal has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pytest_chaos.outcome import ChaosOutcome
+
+WIDTH: Final = 96
+_LABEL: Final = 10
+_LEGEND: Final = {
+    ".": "waiting",
+    "-": "starting",
+    "=": "active",
+    "x": "the body failed",
+    "!": "a check failed",
+    "r": "recovered",
+}
+
+
+class _Scale:
+    """Map seconds to columns of a row."""
+
+    def __init__(self, seconds: float, columns: int) -> None:
+        self._per_column = seconds / columns
+        self._last = columns - 1
+
+    def column(self, at: float) -> int:
+        return min(self._last, max(0, int(at / self._per_column)))
+
+
+def draw(outcome: ChaosOutcome, width: int = WIDTH) -> list[str]:
+    """Return setup, body, fault and checks as one row each, at most ``width`` columns wide; nothing if nothing began."""
+    moments = outcome.timeline
+    end = max((*moments.values(), *_failures(outcome)), default=0.0)
+    if end <= 0:
+        return []
+    columns = width - _LABEL
+    scale = _Scale(end, columns)
+    rows = {
+        "setup": _row(columns, scale, _setup(moments, end)),
+        "body": _row(columns, scale, _body(moments, end)),
+        "fault": _row(columns, scale, _fault(moments, end)),
+        "check": _row(columns, scale, _check(outcome)),
+    }
+    shown = {label: row for label, row in rows.items() if row.strip()}
+    legend = "  ".join(
+        f"{mark} {words}" for mark, words in _LEGEND.items() if any(mark in row for row in shown.values())
+    )
+    ruler = "0 s" + f"{end:.3g} s".rjust(columns - 3)
+    lines = [f"{'':{_LABEL}}{ruler}", *(f"{label:{_LABEL}}{row}" for label, row in shown.items())]
+    return [line.rstrip() for line in (*lines, f"{'':{_LABEL}}{legend}" if legend else "") if line.strip()]
+
+
+_Stroke = tuple[float, float, str]
+
+
+def _row(columns: int, scale: _Scale, strokes: Iterator[_Stroke]) -> str:
+    """Return one row; a later stroke covers an earlier one, and each covers at least one column."""
+    row = [" "] * columns
+    for start, end, mark in strokes:
+        first, last = scale.column(start), scale.column(end)
+        row[first : max(first, last - 1) + 1] = mark * (max(first, last - 1) + 1 - first)
+    return "".join(row)
+
+
+def _setup(moments: Mapping[str, float], end: float) -> Iterator[_Stroke]:
+    yield 0.0, moments.get("body_started", end), "#"
+
+
+def _body(moments: Mapping[str, float], end: float) -> Iterator[_Stroke]:
+    started = moments.get("body_started")
+    if started is None:
+        return
+    failed = moments.get("body_failed")
+    yield started, failed or moments.get("body_ended", end), "#"
+    if failed is not None:
+        yield failed, failed, "x"
+
+
+def _fault(moments: Mapping[str, float], end: float) -> Iterator[_Stroke]:
+    over = moments.get("finished", end)
+    steps = (("planned", "."), ("fired", "-"), ("active", "="))
+    for moment, mark in steps:
+        if moment in moments:
+            yield moments[moment], moments.get("last_effect", over) if mark == "=" else over, mark
+    if "last_effect" in moments:
+        yield moments["last_effect"], over, " "
+
+
+def _check(outcome: ChaosOutcome) -> Iterator[_Stroke]:
+    for at in _failures(outcome):
+        yield at, at, "!"
+    if "recovered" in outcome.timeline:
+        yield outcome.timeline["recovered"], outcome.timeline["recovered"], "r"
+
+
+def _failures(outcome: ChaosOutcome) -> list[float]:
+    return [failure.at_s for failure in outcome.verify.failures] if outcome.verify else []
