@@ -18,6 +18,7 @@ from benchmarks.sessions import MeasuringFailed, session
 from benchmarks.targets import echo_server
 
 TARGET: Final = 0.995
+LOG_TARGET: Final = 0.97
 PAIRS: Final = 4
 SECONDS: Final = {50: 4.01, 300: 2.502, 2000: 2.5}
 """How long each rate is run: to the middle between two requests, so that a millisecond does not cost one of them."""
@@ -37,7 +38,49 @@ class Load:
 def measure(scratch: Path) -> list[Row]:
     """Run both at several rates."""
     with echo_server() as url:
-        return [row(scratch, url, qps) for qps in SECONDS]
+        return [*(row(scratch, url, qps) for qps in SECONDS), log_row(scratch, url, 2000)]
+
+
+def log_row(scratch: Path, url: str, qps: int) -> Row:
+    """Run it with the access log that we read while it is written, and by hand without any log, in turns."""
+    ours: list[Load] = []
+    bare: list[Load] = []
+    for _ in range(PAIRS):
+        argv, load = run_ours(scratch, url, qps)
+        ours.append(load)
+        bare.append(run_without_log(argv, load.seconds))
+    got, possible = rate(ours), rate(bare)
+    return Row(
+        what=f"delivered ÷ delivered by hand without an access log, at {qps} requests a second",
+        target=f"≥ {LOG_TARGET}",
+        measured=f"{got / possible:.4f} ({got:.2f} and {possible:.2f} a second)",
+        met=got / possible >= LOG_TARGET,
+    )
+
+
+def run_without_log(argv: Sequence[str], seconds: float) -> Load:
+    """Run ``argv`` less its access log, interrupt it ``seconds`` after its start marker, and believe its JSON."""
+    at = argv.index("-access-log-file")
+    fortio = subprocess.Popen(
+        [*argv[:at], *argv[at + 4 :]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert fortio.stderr is not None
+    try:
+        while (line := fortio.stderr.readline()) and not _MARKER.match(line):
+            pass
+        time.sleep(seconds)
+        fortio.send_signal(signal.SIGINT)
+        report = json.loads(fortio.communicate(timeout=10)[0])
+    finally:
+        fortio.kill()
+        fortio.wait()
+    return Load(
+        seconds=report["ActualDuration"] / 1e9, delivered=report["RetCodes"]["200"], p99_s=float("nan")
+    )
 
 
 def row(scratch: Path, url: str, qps: int) -> Row:
