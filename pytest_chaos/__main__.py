@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from pytest_chaos.doctor import doctor
+from pytest_chaos.read import read
 from pytest_chaos.schema import SchemaKind, json_schema
 from pytest_chaos.validate import validate
 
@@ -46,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     one.add_argument("files", nargs="+", metavar="FILE", help="a YAML or JSON file")
     one.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+    about = "print the verdicts in files of JUnit XML"
+    one = command(
+        "read",
+        about,
+        lambda given: read(given.files, as_json=given.json),
+        "; exit 1 if one is not held or there is none, 2 if a file cannot be read",
+    )
+    one.add_argument("files", nargs="+", metavar="FILE", help="what pytest --junitxml=FILE has written")
+    one.add_argument("--json", action="store_true", help="print the outcomes as JSON")
 
     given = parser.parse_args(arguments)
     status: int = given.run(given)

@@ -218,7 +218,12 @@ class Run:
 
     def _conclude(self, disruption: Disruption, body: Body) -> ChaosOutcome:
         ended = "body_failed" if body is Body.failed else "body_ended"
-        for moment, at in (("body_started", self._body_started), (ended, self._body_ended)):
+        moments = {
+            "body_started": self._body_started,
+            ended: self._body_ended,
+            "judged": time.monotonic(),
+        }
+        for moment, at in moments.items():
             if at is not None:
                 disruption.mark(moment, at)
         instead = ""

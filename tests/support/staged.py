@@ -51,11 +51,13 @@ class StagedFault(Fault):
         )
 
 
-def staged(name="a rush", delay_seconds=0, verify=None, **action):
+def staged(name="a rush", delay_seconds=0, verify=None, watch=None, **action):
+    """Return a spec. Its check is asked afterwards alone, unless ``watch``, keys about the check, says otherwise."""
     return {
         "name": name,
         "trigger": {"type": "time", "delay_seconds": delay_seconds},
         "action": {"type": "staged", "label": name, **action},
         "verify": verify,
+        **({"verify_phases": ["after"], **(watch or {})} if verify is not None else {}),
     }
 '''

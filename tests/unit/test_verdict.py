@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_chaos.context import Measured
-from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
+from pytest_chaos.engine.verdict import Body, Facts, Judgement, judge, needs_check
 from pytest_chaos.outcome import ChaosResult, Verdict, worst
 
 GOOD = ChaosResult(success=True, injected_fault="f")
@@ -35,7 +35,71 @@ ACTIVE = Facts(
         pytest.param(
             replace(ACTIVE, body=Body.failed), "broke", "failed while", id="active and delivered, failed"
         ),
-        pytest.param(replace(ACTIVE, check_failure="sums differ"), "broke", "sums differ", id="check broke"),
+        pytest.param(replace(ACTIVE, broke_after="sums differ"), "broke", "^sums differ$", id="broke after"),
+        pytest.param(
+            replace(ACTIVE, broke_during="sums differ"), "broke", "^sums differ$", id="broke during"
+        ),
+        pytest.param(
+            replace(ACTIVE, broke_during="sums differ", broke_after="still"),
+            "broke",
+            "^sums differ$",
+            id="broke during and after",
+        ),
+        pytest.param(
+            replace(ACTIVE, broke_during="sums differ", window=UNDER),
+            "broke",
+            "^sums differ; yet the disruption was weaker than asked: .*got 50",
+            id="broke under less than was asked",
+        ),
+        pytest.param(
+            replace(ACTIVE, broke_after="sums differ", window=UNDER),
+            "inconclusive",
+            "got 50",
+            id="broke after less than was asked",
+        ),
+        pytest.param(
+            replace(ACTIVE, unsampled=True), "inconclusive", "never asked while it was active", id="unsampled"
+        ),
+        pytest.param(
+            replace(ACTIVE, unsampled=True, broke_after="sums differ"),
+            "inconclusive",
+            "never asked",
+            id="unsampled, broke after",
+        ),
+        pytest.param(
+            replace(ACTIVE, unsampled=True, body=Body.failed),
+            "broke",
+            "the body failed",
+            id="unsampled, body failed",
+        ),
+        pytest.param(
+            replace(ACTIVE, overlap=0.4, min_overlap=0.9, overlap_s=0.4),
+            "inconclusive",
+            r"active for 0\.4 s, 40\.0% of the body, but `min_overlap` asks for 90\.0%",
+            id="too little overlap",
+        ),
+        pytest.param(
+            replace(ACTIVE, overlap=0.4, min_overlap=0.9, body=Body.failed),
+            "broke",
+            "the body failed .*weaker than asked: .*`min_overlap`",
+            id="too little overlap, body failed",
+        ),
+        pytest.param(replace(ACTIVE, overlap=0.9, min_overlap=0.9), "held", "", id="just enough overlap"),
+        pytest.param(
+            replace(ACTIVE, uncovered="2 rounds"), "inconclusive", "^2 rounds$", id="rounds outside"
+        ),
+        pytest.param(
+            replace(ACTIVE, uncovered="2 rounds", body=Body.failed),
+            "broke",
+            "2 rounds",
+            id="rounds outside, failed",
+        ),
+        pytest.param(
+            replace(ACTIVE, overlap_s=0.0, result=None, skipped="no leader"),
+            "not_judged",
+            "^no leader$",
+            id="the trigger skips",
+        ),
         pytest.param(
             replace(ACTIVE, window=UNDER),
             "inconclusive",
@@ -179,7 +243,13 @@ all_facts = st.builds(
     overlap_s=st.sampled_from([0.0, 1e-9, 0.5, 10.0]) | st.floats(0, 100),
     window=windows,
     min_delivered=st.floats(0, 1),
-    check_failure=sentences,
+    overlap=st.floats(0, 1),
+    min_overlap=st.none() | st.floats(0, 1),
+    uncovered=sentences,
+    unsampled=st.booleans(),
+    broke_during=sentences,
+    broke_after=sentences,
+    skipped=sentences,
     machinery=sentences,
 )
 
@@ -193,7 +263,10 @@ def test_held_needs_everything(facts: Facts) -> None:
     assert facts.result is not None
     assert facts.result.success
     assert facts.machinery is None
-    assert facts.check_failure is None
+    assert facts.skipped is None
+    assert (facts.broke_during, facts.broke_after, facts.unsampled) == (None, None, False)
+    assert facts.uncovered is None
+    assert facts.min_overlap is None or facts.overlap >= facts.min_overlap
     if facts.window is not None:
         assert facts.window.delivered > 0
         assert facts.window.due >= 1
@@ -208,7 +281,8 @@ def test_broke_needs_a_disruption_and_something_that_broke(facts: Facts) -> None
     assert facts.overlap_s > 0
     assert facts.result is not None
     assert facts.result.success or "shortfall" in facts.result.details
-    assert facts.body is Body.failed or (facts.body is Body.passed and facts.check_failure is not None)
+    assert facts.body in (Body.failed, Body.passed)
+    assert facts.body is Body.failed or facts.broke_during is not None or facts.broke_after is not None
 
 
 @given(all_facts)
@@ -222,18 +296,20 @@ def test_what_failed_of_our_own_outranks_everything(facts: Facts) -> None:
 
 
 @given(all_facts)
-def test_a_check_is_asked_only_where_it_decides(facts: Facts) -> None:
-    unasked = replace(facts, check_failure=None)
-    asked = replace(facts, check_failure="sums differ")
-    if needs_check(unasked):
-        assert (judge(unasked).verdict, judge(asked).verdict) == (Verdict.held, Verdict.broke)
+def test_how_it_is_afterwards_is_asked_only_of_a_disruption_that_was_one(facts: Facts) -> None:
+    unasked = replace(facts, broke_after=None)
+    asked = replace(facts, broke_after="sums differ")
+    before = judge(unasked)
+    assert needs_check(unasked) == (before.verdict in {Verdict.held, Verdict.broke})
+    if before.verdict is Verdict.held:
+        assert judge(asked) == Judgement(Verdict.broke, "sums differ")
     else:
-        assert judge(unasked) == judge(asked)
+        assert judge(asked) == before
 
 
 @given(all_facts)
 def test_a_passed_body_is_green_only_when_it_held(facts: Facts) -> None:
-    verdict = judge(replace(facts, body=Body.passed)).verdict
+    verdict = judge(replace(facts, body=Body.passed, skipped=None)).verdict
     assert verdict.fails == (verdict is not Verdict.held)
 
 
