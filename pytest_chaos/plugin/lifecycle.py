@@ -17,6 +17,7 @@ from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
+from pytest_chaos.plugin.benchmarks import Benchmark, fixture_of, note_fixture
 from pytest_chaos.plugin.collection import Collection
 from pytest_chaos.plugin.injector import ChaosInjector, refused
 from pytest_chaos.plugin.marks import Marked, place_of
@@ -44,6 +45,7 @@ class Attempt:
     injector: ChaosInjector | None = None
     outcomes: list[ChaosOutcome] = field(default_factory=list)
     milestones: Milestones = field(default_factory=Milestones)
+    benchmark: Benchmark = field(default_factory=Benchmark)
     body_open: bool = False
     failed_inside: bool = False
     told: list[dict[str, Any]] | None = None
@@ -101,6 +103,7 @@ class Lifecycle:
             attempt = item.stash[_ATTEMPT] = Attempt(
                 marked=Marked(), origin=item.stash.get(SETUP_BEGAN, None) or time.monotonic()
             )
+            attempt.benchmark.watch(fixture_of(item))
         try:
             attempt.marked = self.collection.marked(item)  # a fixture may have added a mark since collection
         except SpecError as error:
@@ -144,6 +147,7 @@ class Lifecycle:
             milestones=attempt.milestones,
             origin=attempt.origin,
         )
+        run.cover(attempt.benchmark.rounds.from_now())
         attempt.started += len(specs)
         return run
 
@@ -175,6 +179,14 @@ class Lifecycle:
         else:
             attempt.outcomes = list(attempt.run.end(Body.not_run))
         self._tell(item, attempt.outcomes)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, request: pytest.FixtureRequest) -> Generator[None, object, object]:
+        """Watch a benchmark, whichever way the test asks for it."""
+        value = yield
+        if note_fixture(request.node, value) and _ATTEMPT in request.node.stash:
+            request.node.stash[_ATTEMPT].benchmark.watch(value)
+        return value
 
     # ------------------------------------------------------------------ the body
 
@@ -223,6 +235,7 @@ class Lifecycle:
         if attempt.run is not None:
             attempt.outcomes = list(attempt.run.end(body))
         attempt.outcomes = [*attempt.outcomes, *by_hand]
+        attempt.benchmark.conclude(attempt.outcomes, attempt.origin)
         self._tell(item, attempt.outcomes)
 
     def _tell(self, item: pytest.Item, outcomes: Sequence[ChaosOutcome]) -> None:
