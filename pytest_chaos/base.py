@@ -132,7 +132,8 @@ class TimedTrigger(Trigger):
         Literal["fail", "skip", "fire"],
         Field(
             description="What happens if it does not come: the test fails, the test is skipped (also if the body was "
-            "over first), or the fault fires all the same."
+            "over first), or the fault fires all the same.",
+            examples=["skip"],
         ),
     ] = "fail"
 

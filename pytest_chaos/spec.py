@@ -110,12 +110,13 @@ def _rules_between_keys(schema: JsonSchemaValue) -> None:
         "description": "Another name for `verify`.",
     }
     schema["not"] = {"required": ["verify", "verification"]}
-    named = {
-        "anyOf": [
-            {"required": [key], "properties": {key: {"type": "string"}}} for key in ("verify", "verification")
-        ]
+    named = [
+        {"required": [key], "properties": {key: {"type": "string"}}} for key in ("verify", "verification")
+    ]
+    schema["dependentSchemas"] = {
+        key: {"anyOf": [*named, {"properties": {key: {"const": schema["properties"][key]["default"]}}}]}
+        for key in _BELONG_TO_VERIFY
     }
-    schema["dependentSchemas"] = dict.fromkeys(_BELONG_TO_VERIFY, named)
     schema["if"] = {"required": ["recover_within"], "properties": {"recover_within": {"exclusiveMinimum": 0}}}
     schema["then"] = {"properties": {"verify_phases": {"contains": {"const": "after"}}}}
 
@@ -189,7 +190,7 @@ class ChaosSpec(BaseModel):
         if len(set(self.verify_phases)) < len(self.verify_phases):
             raise _between_keys("verify_phases", "names a phase twice")
         for key in _BELONG_TO_VERIFY:
-            if key in self.model_fields_set and self.verify is None:
+            if self.verify is None and getattr(self, key) != type(self).model_fields[key].default:
                 raise _between_keys(key, "needs `verify`, the check that it is about")
         if self.recover_within and "after" not in self.verify_phases:
             raise _between_keys("recover_within", "needs the phase `after` in `verify_phases`")

@@ -28,7 +28,8 @@ class AfterTrigger(TimedTrigger):
         Plain,
     ]
     state: Annotated[
-        Literal["active", "finished"], Field(description="What the other disruption must have come to.")
+        Literal["active", "finished"],
+        Field(description="What the other disruption must have come to.", examples=["active"]),
     ] = "finished"
 
     def milestone(self) -> Milestone:
