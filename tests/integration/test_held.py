@@ -526,7 +526,7 @@ def test_the_named_check_decides(inner: InnerPytest, check: str, verdict: str, w
 def chaos_verifiers():
     return {{"orders add up": {check}}}
 
-@pytest.mark.chaos({{**INSTANT, "name": "load", "verify": "orders add up"}})
+@pytest.mark.chaos({{**INSTANT, "name": "load", "verify": "orders add up", "verify_phases": ["after"]}})
 def test_it():
     pass
 """
@@ -574,7 +574,13 @@ def test_it():
     assert shop.count == 0
 
 
-def test_a_check_is_not_asked_where_it_decides_nothing(inner: InnerPytest) -> None:
+@pytest.mark.parametrize(
+    ("body", "verdict", "asked"),
+    [("raise ValueError", "broke", True), ("pytest.skip('not today')", "not_judged", False)],
+)
+def test_a_check_is_asked_afterwards_unless_it_tells_nothing(
+    inner: InnerPytest, body: str, verdict: str, asked: bool
+) -> None:
     run = inner(
         f"""{INSTANT_FAULT}
 import pathlib
@@ -585,10 +591,10 @@ def check():
 def chaos_verifiers():
     return {{"orders add up": check}}
 
-@pytest.mark.chaos({{**INSTANT, "verify": "orders add up"}})
+@pytest.mark.chaos({{**INSTANT, "verify": "orders add up", "verify_phases": ["after"]}})
 def test_it():
-    raise ValueError("broke")
+    {body}
 """
     )
-    assert run.test().verdicts == ["broke"], run.stdout
-    assert not (run.path / "asked").exists()
+    assert run.test().verdicts == [verdict], run.stdout
+    assert (run.path / "asked").exists() is asked

@@ -1,4 +1,7 @@
-"""``verify``: the named check decides once everything else held; one that cannot be used is an error."""
+"""``verify``: the named check decides once everything else held; one that cannot be used is an error.
+
+Here it is asked afterwards alone; ``test_verify_phases.py`` is about the other phases.
+"""
 
 from __future__ import annotations
 
@@ -146,19 +149,19 @@ def test_without_the_fixture_no_name_is_known(inner: InnerPytest) -> None:
     ("body", "spec", "asked"),
     [
         ("pass", "staged(verify='it')", True),
-        ("assert 0", "staged(verify='it')", False),
+        ("assert 0", "staged(verify='it')", True),
         ("pytest.skip('x')", "staged(verify='it')", False),
         ("pass", "staged(verify='it', play='fails')", False),
         ("pass", "staged(verify='it', play='falls short')", False),
         ("pass", "staged(verify='it', play='raises')", False),
         (
             "pass",
-            "{key.replace('verify', 'verification'): value for key, value in staged(verify='it').items()}",
+            "{'verification' if key == 'verify' else key: value for key, value in staged(verify='it').items()}",
             True,
         ),
     ],
 )
-def test_it_is_asked_once_and_only_if_everything_else_held(
+def test_it_is_asked_once_and_only_of_a_disruption_that_was_one(
     inner: InnerPytest, body: str, spec: str, asked: bool
 ) -> None:
     source = (
@@ -169,7 +172,8 @@ def test_it_is_asked_once_and_only_if_everything_else_held(
     run = inner(source, conftest=STAGED)
     assert run.words["test_after"] == "passed"
     (outcome,) = run.test("::test_it").chaos
-    assert (outcome["verify"] is not None) is asked
+    assert outcome["verify"]["tries"] == int(asked)
+    assert outcome["verify"]["phases"] == ({"after": True} if asked else {})
 
 
 @pytest.mark.parametrize(
@@ -204,13 +208,18 @@ def test_it(): pass
 
 def test_the_failure_of_a_check_stands_on_the_report(inner: InnerPytest) -> None:
     run = inner(marked("lambda: raises(OSError('orders are lost'))"), conftest=STAGED)
-    assert run.test("::test_it").chaos[0]["verify"] == {
+    (outcome,) = run.test("::test_it").chaos
+    (failure,) = outcome["verify"].pop("failures")
+    assert outcome["verify"] == {
         "name": "it",
         "phases": {"after": False},
+        "samples": 0,
         "tries": 1,
         "time_to_recover_s": None,
-        "failures": ["the check 'it' failed: OSError: orders are lost"],
+        "failed": 1,
     }
+    assert outcome["timeline"]["body_ended"] <= failure.pop("at_s") <= outcome["timeline"]["verified"]
+    assert failure == {"phase": "after", "message": "the check 'it' failed: OSError: orders are lost"}
 
 
 def test_hooks_know_more_names(inner: InnerPytest) -> None:

@@ -67,6 +67,11 @@ TEXTS = (
         "How long a disruption may take to stop when asked",
     ),
     (
+        "--chaos-check-timeout=SECONDS",
+        "chaos_check_timeout (float)",
+        "How long a check may take to answer",
+    ),
+    (
         None,
         "chaos_allowed_targets (linelist)",
         "Hosts, globs and networks that may be disrupted besides loopback, one a line",

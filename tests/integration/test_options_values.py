@@ -20,6 +20,7 @@ def pytest_sessionstart(session):
 VALUES = {
     "start_timeout_s": ("start-timeout", "start_timeout", 1.5, 2.5, 3.5, 30.0),
     "stop_timeout_s": ("stop-timeout", "stop_timeout", 1.5, 2.5, 3.5, 10.0),
+    "check_timeout_s": ("check-timeout", "check_timeout", 0.1, 2.5, 3.5, 10.0),
     "max_qps": (None, "max_qps", None, 11, 12, 5000),
     "max_duration_s": (None, "max_duration", None, 1.5, 2.5, 300.0),
     "max_concurrency": (None, "max_concurrency", None, 11, 12, 1024),
@@ -113,6 +114,7 @@ RANGES = {
         ["0", "-1", "nan", "inf", "abc", "3601", "1s", ""],
     ),
     "stop_timeout": ("must be a number from 1 to 600", ["0", "601", "nan", "ten"]),
+    "check_timeout": ("must be a number from 0.1 to 600", ["0", "0.09", "601", "inf", "10s"]),
     "max_qps": ("must be a whole number from 1 to 50000", ["0", "-1", "1.5", "abc", "50001", "1e3", ""]),
     "model_timeout": ("must be a number from 0.1 to 600", ["0", "601", "nan"]),
     "max_tokens": ("must be a whole number from 1 to 10000000", ["0", "1.5", "10000001"]),
@@ -123,7 +125,14 @@ RANGES = {
     "disable": ("must be true or false", ["maybe", "2"]),
 }
 WRONG = [(name, bad) for name, (_, values) in RANGES.items() for bad in values]
-ON_THE_COMMAND_LINE = {"start_timeout", "stop_timeout", "model_timeout", "max_tokens", "agent"}
+ON_THE_COMMAND_LINE = {
+    "start_timeout",
+    "stop_timeout",
+    "check_timeout",
+    "model_timeout",
+    "max_tokens",
+    "agent",
+}
 
 
 def refused(run: InnerRun, source: str, name: str, bad: str) -> None:

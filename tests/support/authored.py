@@ -147,6 +147,15 @@ NUMBERS += [
     10**400,
 ]
 OTHERS: list[Any] = [None, True, False, [], {}, [1], ["time"], [{}], {"type": "time"}, {"a": None}, {"": ""}]
+PHASES = ["before", "during", "after"]
+OTHERS += [
+    PHASES,
+    ["before"],
+    ["during"],
+    ["after", "after"],
+    ["after", None],
+    ["before", "during", "after", "x"],
+]
 
 HEADER_NAMES = ["Accept", "x", "X-Api-Key", "te2", "!#$%&'*+-.^_`|~", "x" * 100]
 ODD_HEADER_NAMES = [
@@ -186,6 +195,9 @@ KEYS = [
     "action",
     "verify",
     "verification",
+    "verify_phases",
+    "recover_within",
+    "verify_every",
     "type",
     "target",
     "qps",
@@ -230,7 +242,7 @@ def good_entry(random: Random) -> dict[str, Any]:
     trigger |= _some(random, {"delay_seconds": random.choice([0, 3600, 0.5, 3600.0, 1e-9])})
     entry: dict[str, Any] = {"trigger": trigger, "action": action}
     entry |= _some(random, {"name": random.choice(TEXTS)})
-    entry |= _some(random, {random.choice(["verify", "verification"]): random.choice([*TEXTS, "", None])})
+    entry |= _check(random)
     items = [*entry.items()]
     random.shuffle(items)
     return dict(items)
@@ -262,6 +274,7 @@ def everything_everywhere() -> Iterator[Any]:
     target |= {"method": "GET", "headers": {"Accept": "a"}, "body": "a", "min_delivered": 0.5}
     action = {"type": "generate_load", "target": target, "goal": "a", "bursts": 1}
     full = {"name": "a", "trigger": {"type": "time", "delay_seconds": 1}, "action": action}
+    full |= {"verify_phases": ["before", "after"], "recover_within": 1, "verify_every": 1}
     for entry in ({**full, "verify": "a"}, {**full, "verification": "a"}):
         for number in range(len([*_places(entry)])):
             for value in [*ODD_TEXTS, *NUMBERS, *OTHERS, *TEXTS, *DURATIONS, *URLS, *ODD_HEADER_VALUES]:
@@ -277,6 +290,16 @@ def authored(seed: int, count: int) -> Iterator[Any]:
     for _ in range(count):
         entry = good_entry(random)
         yield entry if random.random() < 0.2 else mutated(random, entry)
+
+
+def _check(random: Random) -> dict[str, Any]:
+    check = _some(random, {random.choice(["verify", "verification"]): random.choice([*TEXTS, "", None])})
+    if set(check.values()) <= {None}:
+        return check  # what belongs to a check needs one
+    phases = random.sample(PHASES, random.randint(1, 3))
+    within = random.choice([0, 0.0, 5, 3600.0]) if "after" in phases else 0
+    every = random.choice([0.01, 1, 60])
+    return check | _some(random, {"verify_phases": phases, "recover_within": within, "verify_every": every})
 
 
 def _some(random: Random, optional: dict[str, Any]) -> dict[str, Any]:

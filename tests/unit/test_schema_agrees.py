@@ -157,13 +157,18 @@ def holds_text_of_its_own(content: Any) -> bool:
     )
 
 
+# They say what properties must be, given each other; what these are for stands beside them.
+RULES = {"dependentSchemas", "if", "then"}
+
+
 def properties(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any], bool]]:
     """Yield each property in a schema, with its path and whether it is required."""
     if isinstance(schema, dict):
         for name, described in schema.get("properties", {}).items():
             yield f"{path}.{name}", described, name in schema.get("required", ())
         for key, value in schema.items():
-            yield from properties(value, f"{path}.{key}")
+            if key not in RULES:
+                yield from properties(value, f"{path}.{key}")
     elif isinstance(schema, list):
         for index, value in enumerate(schema):
             yield from properties(value, f"{path}.{index}")
@@ -194,6 +199,38 @@ def test_every_example_is_good() -> None:
             assert validator.is_valid(example), (path, example)
         if "default" in described:
             assert validator.is_valid(described["default"]), path
+
+
+CHECKED = {**GOOD, "verify": "a"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "good"),
+    [
+        ({**CHECKED, "verify_phases": ["during"]}, True),
+        ({**CHECKED, "verify_phases": ["after", "during", "before"]}, True),
+        ({**CHECKED, "verify_phases": []}, False),
+        ({**CHECKED, "verify_phases": ["after", "after"]}, False),
+        ({**CHECKED, "verify_phases": ["meanwhile"]}, False),
+        ({**CHECKED, "verify_phases": "after"}, False),
+        ({**CHECKED, "verify_phases": None}, False),
+        ({**CHECKED, "recover_within": 5}, True),
+        ({**CHECKED, "recover_within": 3600.5}, False),
+        ({**CHECKED, "recover_within": -1}, False),
+        ({**CHECKED, "recover_within": True}, False),
+        ({**CHECKED, "recover_within": 5, "verify_phases": ["before", "during"]}, False),
+        ({**CHECKED, "recover_within": 0, "verify_phases": ["before", "during"]}, True),
+        ({**CHECKED, "verify_every": 0.009}, False),
+        ({**CHECKED, "verify_every": 61}, False),
+        ({**GOOD, "verification": "a", "verify_phases": ["after"], "recover_within": 1}, True),
+        ({**GOOD, "verify_phases": ["after"]}, False),
+        ({**GOOD, "recover_within": 1}, False),
+        ({**GOOD, "verify_every": 1}, False),
+        ({**GOOD, "verify": None, "verify_phases": ["after"]}, False),
+    ],
+)
+def test_what_belongs_to_a_check(entry: dict[str, Any], good: bool) -> None:
+    assert assert_agree(second_opinion(), entry) is good
 
 
 def test_both_names_of_verify_at_once_are_refused() -> None:
