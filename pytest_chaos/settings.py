@@ -33,6 +33,7 @@ class Settings:
     start_timeout_s: float = 30.0
     stop_timeout_s: float = 10.0
     check_timeout_s: float = 10.0
+    lock_timeout_s: float = 300.0
     caps: Caps = field(default_factory=Caps)
     allowed_targets: tuple[str, ...] = ()
     catalogue: str | None = None

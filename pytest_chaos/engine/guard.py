@@ -18,6 +18,7 @@ IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]
 
+_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK: Final = "loopback, allowed"
 _FIX: Final = (
     "name it in ini chaos_allowed_targets (hosts, globs or networks, one a line) if it may be disrupted"
@@ -88,7 +89,7 @@ class Guard:
             raise TargetRefused(f"{url!r} is no usable URL: {error}") from None
         if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
             raise TargetRefused(f"{url!r}: only http and https URLs without user information are allowed")
-        port = port if port is not None else {"http": 80, "https": 443}[parts.scheme]
+        port = port if port is not None else _PORTS[parts.scheme]
         literal = _literal(host)
         if literal is not None:
             if not self._inside(literal):
@@ -123,6 +124,19 @@ class Guard:
         if plain.is_loopback:
             return True
         return not _never(plain) and any(plain in network for network in self._networks)
+
+
+def one_name(url: str) -> str:
+    """Return ``host:port`` of a target in the one spelling that all of its spellings share."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    literal = _literal(host)
+    if literal is not None:
+        plain = _unmapped(literal)
+        host = "localhost" if plain.is_loopback else str(plain)
+    elif _is_localhost(host):
+        host = "localhost"
+    return f"{host.rstrip('.')}:{parts.port or _PORTS.get(parts.scheme, 0)}"
 
 
 def _literal(host: str) -> IP | None:

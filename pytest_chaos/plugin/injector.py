@@ -19,7 +19,7 @@ from pytest_chaos.plugin.outcomes import body_of
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
-NewRun = Callable[[Sequence[ChaosSpec], Wait, float | None], Run]
+NewRun = Callable[[Sequence[ChaosSpec], Wait, float | None, Callable[[], bool]], Run]
 
 
 class Injection:
@@ -35,7 +35,7 @@ class Injection:
     def __init__(
         self,
         specs: Sequence[ChaosSpec],
-        new_run: Callable[[], Run],
+        new_run: Callable[[Callable[[], bool]], Run],
         *,
         check: bool,
         disabled: bool,
@@ -89,7 +89,7 @@ class Injection:
             self.active.set()  # a body that waits for it must not hang in a run in peace
             return
         try:
-            run = self._run = self._new_run()
+            run = self._run = self._new_run(lambda: self._abandoned)
             self.active = run.disruptions[0].active
             run.prepare()
             if self._abandoned:
@@ -256,7 +256,7 @@ class ChaosInjector:
             raise
         injection = Injection(
             given,
-            lambda: self._new_run(given, how, share),
+            lambda cancelled: self._new_run(given, how, share, cancelled),
             check=check,
             disabled=self._settings.disable,
             test=self._test,

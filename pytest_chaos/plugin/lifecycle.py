@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Generator, Sequence
 
 import pytest
 
-from pytest_chaos.engine.guard import Guard
-from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
+from pytest_chaos.engine.run import NotStarted, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
-from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
-from pytest_chaos.placeholders import names
 from pytest_chaos.plugin import SETUP_BEGAN, text
-from pytest_chaos.plugin.benchmarks import Benchmark, fixture_of, note_fixture
+from pytest_chaos.plugin.attempt import ATTEMPT, Attempt
+from pytest_chaos.plugin.benchmarks import fixture_of, note_fixture
 from pytest_chaos.plugin.collection import Collection
 from pytest_chaos.plugin.injector import ChaosInjector, refused
 from pytest_chaos.plugin.marks import Marked, place_of
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
 from pytest_chaos.plugin.planning import PLAN
 from pytest_chaos.plugin.reporting import Reporting
-from pytest_chaos.plugin.variables import fill_spec, variables_of
+from pytest_chaos.plugin.runs import Runs
 from pytest_chaos.settings import Settings
-from pytest_chaos.spec import ChaosSpec
 
+_PROBLEM = pytest.StashKey[ChaosError]()
 _NEVER_ABSORBED = frozenset({Verdict.inconclusive, Verdict.error})
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One attempt at one test: what its marks say, what runs for it, and what came of it.
-
-    A rerun is a new attempt. ``started`` counts its disruptions, ``told`` is what a report already carries.
-    """
-
-    marked: Marked
-    origin: float
-    started: int = 0
-    run: Run | None = None
-    injector: ChaosInjector | None = None
-    outcomes: list[ChaosOutcome] = field(default_factory=list)
-    milestones: Milestones = field(default_factory=Milestones)
-    benchmark: Benchmark = field(default_factory=Benchmark)
-    body_open: bool = False
-    failed_inside: bool = False
-    told: list[dict[str, Any]] | None = None
-
-
-_ATTEMPT = pytest.StashKey[Attempt]()
 
 
 class Lifecycle:
@@ -60,20 +33,43 @@ class Lifecycle:
     def __init__(self, config: pytest.Config, settings: Settings, reporting: Reporting) -> None:
         self._config = config
         self._settings = settings
-        self._guard = Guard(settings.allowed_targets)
         self._reporting = reporting
+        self._runs = Runs(config, settings)
+        self._only_setup = any(config.getoption(name, False) for name in ("setuponly", "setupplan"))
+        self._in_peace = settings.disable or settings.dry_run or self._only_setup
         self.collection = Collection(config, settings, reporting.plans)
 
     # ------------------------------------------------------------------ setup
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Hold the locks of a test from before its setup until after its teardown, with all its reruns."""
+        if self._in_peace:
+            return (yield)
+        try:
+            marked = self.collection.marked(item)
+        except SpecError:  # a mark that came after collection; its setup is going to say so
+            marked = Marked()
+        locks = self._runs.lock_known(item, marked)
+        if locks.problem is not None:
+            item.stash[_PROBLEM] = locks.problem
+        try:
+            return (yield)
+        finally:
+            locks.release()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Note when setup begins, the zero of the timeline. Of a test whose first mark a fixture adds, it is the start."""
         item.stash[SETUP_BEGAN] = time.monotonic()
+        if (problem := item.stash.get(_PROBLEM, None)) is not None:
+            attempt = self._attempt(item)
+            self._abandon(item, attempt, problem)
+            pytest.fail(text.failure(attempt.outcomes, "the test was not run:"), pytrace=False)
 
     def start(self, item: pytest.Item) -> None:
         """Start the disruptions of ``item``, whose fixtures are all up."""
-        if self._config.getoption("setuponly", False) or self._config.getoption("setupplan", False):
+        if self._only_setup:
             return
         attempt = self._attempt(item)
         if not attempt.marked.specs:
@@ -98,9 +94,9 @@ class Lifecycle:
         pytest.fail(text.failure(attempt.outcomes, "the body was not run:"), pytrace=False)
 
     def _attempt(self, item: pytest.Item) -> Attempt:
-        attempt = item.stash.get(_ATTEMPT, None)
+        attempt = item.stash.get(ATTEMPT, None)
         if attempt is None:
-            attempt = item.stash[_ATTEMPT] = Attempt(
+            attempt = item.stash[ATTEMPT] = Attempt(
                 marked=Marked(), origin=item.stash.get(SETUP_BEGAN, None) or time.monotonic()
             )
             attempt.benchmark.watch(fixture_of(item))
@@ -113,57 +109,11 @@ class Lifecycle:
 
     def _begin(self, item: pytest.Item, attempt: Attempt) -> None:
         marked = attempt.marked
-        attempt.run = self._new_run(item, attempt, marked.specs, marked.wait, marked.min_overlap)
+        attempt.run = self._runs.new(
+            item, attempt, marked.specs, wait=marked.wait, min_overlap=marked.min_overlap
+        )
         attempt.run.prepare()
         attempt.run.begin()
-
-    def _new_run(
-        self,
-        item: pytest.Item,
-        attempt: Attempt,
-        specs: Sequence[ChaosSpec],
-        wait: Wait,
-        min_overlap: float | None,
-    ) -> Run:
-        """Fill the specs for ``item`` and make a run of them.
-
-        Raises:
-            ChaosError: a placeholder is not filled, or a filled-in value does not fit.
-        """
-        request: pytest.FixtureRequest | None = getattr(item, "_request", None)
-        variables = (
-            variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
-        )
-        run = Run(
-            [fill_spec(spec, variables) for spec in specs],
-            authored=specs,
-            first_ordinal=attempt.started + 1,
-            wait=wait,
-            min_overlap=min_overlap,
-            task_id=item.nodeid,
-            settings=self._settings,
-            guard=self._guard,
-            checks=self._checks(item, request, [spec.verify for spec in specs]),
-            milestones=attempt.milestones,
-            origin=attempt.origin,
-        )
-        run.cover(attempt.benchmark.rounds.from_now())
-        attempt.started += len(specs)
-        return run
-
-    def _checks(
-        self, item: pytest.Item, request: pytest.FixtureRequest | None, keys: list[str | None]
-    ) -> Mapping[str, Callable[..., Any]]:
-        wanted = [key for key in keys if key is not None]
-        if not wanted or request is None:
-            return {}
-        checks = dict(request.getfixturevalue("chaos_verifiers"))
-        for key in wanted:
-            if key not in checks:
-                found = item.ihook.pytest_chaos_verifier(name=key, request=request)
-                if found is not None:
-                    checks[key] = found
-        return checks
 
     def _abandon(self, item: pytest.Item, attempt: Attempt, error: BaseException) -> None:
         """Stop whatever was started, and keep outcomes for the report that is going to be made."""
@@ -184,47 +134,47 @@ class Lifecycle:
     def pytest_fixture_setup(self, request: pytest.FixtureRequest) -> Generator[None, object, object]:
         """Watch a benchmark, whichever way the test asks for it."""
         value = yield
-        if note_fixture(request.node, value) and _ATTEMPT in request.node.stash:
-            request.node.stash[_ATTEMPT].benchmark.watch(value)
+        if note_fixture(request.node, value) and ATTEMPT in request.node.stash:
+            request.node.stash[ATTEMPT].benchmark.watch(value)
         return value
 
     # ------------------------------------------------------------------ the body
 
     def body_starts(self, item: pytest.Item) -> None:
         """Note that the body of ``item`` begins now."""
-        if (attempt := item.stash.get(_ATTEMPT, None)) is not None:
+        if (attempt := item.stash.get(ATTEMPT, None)) is not None:
             attempt.body_open = True
             if attempt.run is not None:
                 attempt.run.body_starts()
 
     def body_raised(self, item: pytest.Item, error: BaseException) -> None:
         """Stop and judge; what the body raised stays what the test failed with."""
-        if (attempt := item.stash.get(_ATTEMPT, None)) is not None:
+        if (attempt := item.stash.get(ATTEMPT, None)) is not None:
             self._body_raised(item, attempt, error)
 
     def body_returned(self, item: pytest.Item) -> None:
         """Stop, verify and judge; fail the test unless every disruption held."""
-        attempt = item.stash.get(_ATTEMPT, None)
+        attempt = item.stash.get(ATTEMPT, None)
         if attempt is None:
             return
         if (kept := kept_error(item)) is not None:
             self._body_raised(item, attempt, kept)
             return
         self._judge(item, attempt, Body.failed if attempt.failed_inside else Body.passed)
-        bad = [one for one in self._deciding(attempt) if one.verdict.fails]
+        bad = [one for one in attempt.deciding if one.verdict.fails]
         if attempt.failed_inside:
             return
         if bad:
             pytest.fail(text.failure(bad, "the body passed, but"), pytrace=False)
         # The body passed: a trigger that gave up may say so, but must not leave the test green.
-        if skipped := [one for one in self._checked(attempt) if one.verdict is Verdict.not_judged]:
+        if skipped := [one for one in attempt.checked if one.verdict is Verdict.not_judged]:
             pytest.skip(text.failure(skipped, "chaos:"))
 
     def _body_raised(self, item: pytest.Item, attempt: Attempt, error: BaseException) -> None:
         self._judge(item, attempt, body_of(error))
         if isinstance(error, INTERRUPTS):
             self._reporting.keep(item.nodeid, attempt.outcomes)
-        if not isinstance(error, NotHeld) and (note := text.note(self._marked_outcomes(attempt))):
+        if not isinstance(error, NotHeld) and (note := text.note(attempt.of_marks)):
             error.add_note(note)
 
     def _judge(self, item: pytest.Item, attempt: Attempt, body: Body) -> None:
@@ -242,17 +192,6 @@ class Lifecycle:
         for outcome in outcomes:
             item.ihook.pytest_chaos_outcome(item=item, outcome=outcome)
 
-    def _marked_outcomes(self, attempt: Attempt) -> list[ChaosOutcome]:
-        return attempt.run.outcomes if attempt.run else []
-
-    def _deciding(self, attempt: Attempt) -> list[ChaosOutcome]:
-        """Return the outcomes that decide about the test: all of the marks', and those the body was not told of."""
-        return [*self._marked_outcomes(attempt), *(attempt.injector.untold if attempt.injector else [])]
-
-    def _checked(self, attempt: Attempt) -> list[ChaosOutcome]:
-        left = [] if attempt.injector is None else attempt.injector.left_to_the_test
-        return [one for one in attempt.outcomes if one not in left]
-
     def _finalize(self, item: pytest.Item, attempt: Attempt) -> None:
         """Make certain that nothing runs on, whichever way the test was left."""
         if attempt.run is not None and not attempt.run.outcomes:
@@ -266,7 +205,9 @@ class Lifecycle:
         item: pytest.Item = request.node
         attempt = self._attempt(item)
         injector = attempt.injector = ChaosInjector(
-            new_run=lambda specs, wait, share: self._new_run(item, attempt, specs, wait, share),
+            new_run=lambda specs, wait, share, cancelled: self._runs.new(
+                item, attempt, specs, wait=wait, min_overlap=share, cancelled=cancelled
+            ),
             read=lambda entries: [
                 spec
                 for spec, _ in self.collection.reader.entries(
@@ -293,11 +234,11 @@ class Lifecycle:
         report = yield
         if call.when == "setup" and (plan := item.stash.get(PLAN, None)) is not None:
             report.chaos_plan = plan.model_dump(mode="json")  # type: ignore[attr-defined]
-        attempt = item.stash.get(_ATTEMPT, None)
+        attempt = item.stash.get(ATTEMPT, None)
         if attempt is None:
             return report
         if call.when == "teardown":
-            del item.stash[_ATTEMPT]  # items live as long as the session; what was measured need not
+            del item.stash[ATTEMPT]  # items live as long as the session; what was measured need not
         if attempt.body_open and call.when == "call":  # the report of a subtest, made while the body goes on
             attempt.failed_inside |= call.excinfo is not None and body_of(call.excinfo.value) is Body.failed
             return report
@@ -320,7 +261,7 @@ class Lifecycle:
         if report.failed and not expected:
             return
         # What the test was told of and dealt with is its own affair, but no failure to expect.
-        asked = self._checked(attempt) if expected else self._deciding(attempt)
+        asked = attempt.checked if expected else attempt.deciding
         unproven = [one for one in asked if one.verdict in _NEVER_ABSORBED]
         if not unproven:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -22,8 +22,6 @@ from pytest_chaos.settings import Settings
 from pytest_chaos.sources import Sources
 from pytest_chaos.spec import ChaosSpec
 
-_KEYWORDS = ("spec", "wait", "min_overlap")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
@@ -36,6 +34,8 @@ class Marked:
     sources: tuple[str, ...] = ()
     wait: Wait = Wait.active
     min_overlap: float | None = None
+    lock: tuple[str, ...] = ()
+    shared: bool = False
     plain: bool = False
     marks: tuple[pytest.Mark, ...] = field(default=(), repr=False)
 
@@ -66,7 +66,7 @@ class SpecReader:
             SpecError: one of them is wrong; the message has a line for each thing that is.
         """
         found: list[tuple[ChaosSpec, str]] = []
-        told: dict[str, dict[Any, None]] = {"wait": {}, "min_overlap": {}}
+        told: dict[str, dict[Any, None]] = {name: {} for name in _READERS}
         plain = False
         for mark in marks:
             if not mark.args and not mark.kwargs:
@@ -80,6 +80,7 @@ class SpecReader:
                     f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument"
                 )
             found += self.entries(entries, place=place, base=base)
+        lock = tuple(sorted({name for names in told.pop("lock") for name in names}))
         for name, values in told.items():
             if len(values) > 1:
                 raise SpecError(
@@ -92,6 +93,8 @@ class SpecReader:
             sources=tuple(source for _, source in found),
             wait=wait,
             min_overlap=next(iter(told["min_overlap"]), None),
+            lock=lock,
+            shared=next(iter(told["shared"]), False),
             plain=plain and not found,
             marks=tuple(marks),
         )
@@ -183,17 +186,13 @@ def _check_trigger(spec: ChaosSpec, wait: Wait | None, known: Sequence[str]) -> 
 
 def _read_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the keywords of a mark say besides its spec. Raises ``SpecError``."""
+    known = ("spec", *_READERS)
     for name in keywords:
-        if name not in _KEYWORDS:
+        if name not in known:
             raise SpecError(
-                f"chaos(): unknown keyword {name!r}; allowed: {', '.join(_KEYWORDS)}{did_you_mean(name, _KEYWORDS)}"
+                f"chaos(): unknown keyword {name!r}; allowed: {', '.join(known)}{did_you_mean(name, known)}"
             )
-    read: dict[str, Any] = {}
-    if "wait" in keywords:
-        read["wait"] = read_wait(keywords["wait"], "chaos()")
-    if "min_overlap" in keywords:
-        read["min_overlap"] = read_min_overlap(keywords["min_overlap"], "chaos()")
-    return read
+    return {name: read(keywords[name], "chaos()") for name, read in _READERS.items() if name in keywords}
 
 
 def read_min_overlap(given: object, who: str) -> float:
@@ -212,3 +211,24 @@ def read_wait(given: object, who: str) -> Wait:
             + did_you_mean(str(given)[:80] if isinstance(given, str) else "", allowed)
         )
     return Wait(given)
+
+
+def _read_lock(given: object, who: str) -> tuple[str, ...]:
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) and name for name in given):
+        raise SpecError(f"{who}: lock must be a name, or a list of names, not {shown(given, 80)}")
+    return tuple(given)
+
+
+def _read_shared(given: object, who: str) -> bool:
+    if not isinstance(given, bool):
+        raise SpecError(f"{who}: shared must be True or False, not {shown(given, 80)}")
+    return given
+
+
+_READERS: dict[str, Callable[[object, str], Any]] = {
+    "wait": read_wait,
+    "min_overlap": read_min_overlap,
+    "lock": _read_lock,
+    "shared": _read_shared,
+}

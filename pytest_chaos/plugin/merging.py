@@ -52,6 +52,7 @@ def settings_of(config: pytest.Config) -> Settings:
         start_timeout_s=value["start_timeout"],
         stop_timeout_s=value["stop_timeout"],
         check_timeout_s=value["check_timeout"],
+        lock_timeout_s=value["lock_timeout"],
         caps=Caps(
             max_qps=value["max_qps"],
             max_duration_s=value["max_duration"],

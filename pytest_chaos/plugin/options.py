@@ -193,6 +193,14 @@ OPTIONS: tuple[Option, ...] = (
         help="How long a check may take to answer",
     ),
     Option(
+        name="lock_timeout",
+        read=_number(0, 86_400, float),
+        kind="float",
+        default=300.0,
+        metavar="SECONDS",
+        help="How long to wait for targets that another test disrupts",
+    ),
+    Option(
         name="allowed_targets",
         kind="linelist",
         cli=False,
