@@ -100,6 +100,7 @@ def test_it(): pass
     }
     assert 0.5 < outcome.pop("overlap") <= 1
     assert 0 < outcome.pop("overlap_s") <= outcome["window"].pop("seconds")
+    assert 0 <= outcome["verify"].pop("time_to_recover_s") < 1
     assert outcome == {
         "name": "a rush",
         "verdict": "held",
@@ -108,10 +109,13 @@ def test_it(): pass
         "verify": {
             "name": "all is well",
             "phases": {"after": True},
+            "samples": 0,
             "tries": 1,
-            "time_to_recover_s": None,
+            "failed": 0,
             "failures": [],
         },
+        "series": None,
+        "test": "test_inner.py::test_it",
     }
     moments = [
         "planned",
@@ -121,6 +125,7 @@ def test_it(): pass
         "body_ended",
         "last_effect",
         "finished",
+        "recovered",
         "verified",
     ]
     assert [timeline[moment] for moment in moments] == sorted(timeline[moment] for moment in moments)
