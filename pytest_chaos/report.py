@@ -56,7 +56,7 @@ def read_junit(path: str | PathLike[str]) -> dict[str, list[ChaosOutcome]]:
             except ValidationError as error:
                 raise _error(file, name, _said(error)) from None
             for one in found:
-                tests.setdefault(one.test or name, []).append(one)
+                tests.setdefault(one.test or _line(name), []).append(one)
     return tests
 
 
@@ -105,7 +105,7 @@ class _Builder(ET.TreeBuilder):
 def _cases(suite: ET.Element) -> dict[str, _Case]:
     cases: dict[str, _Case] = {}
     for case in suite.iterfind("testcase"):
-        name = _line(f"{case.get('classname', '')}::{case.get('name', '')}")
+        name = f"{case.get('classname', '')}::{case.get('name', '')}"
         cases.setdefault(name, _Case()).add(case)
     return cases
 

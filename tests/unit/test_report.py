@@ -196,6 +196,15 @@ def test_a_damaged_attempt_before_the_last_does_not_matter(junit: Junit) -> None
     assert read_junit(path) == {"test_it::test_it": [outcome()]}
 
 
+def test_long_names_that_look_alike_are_not_taken_for_a_rerun(junit: Junit) -> None:
+    broke, held = (
+        told(outcome(verdict=verdict, test=f"test_it.py::{end}"))
+        for verdict, end in ((Verdict.broke, "a"), (Verdict.held, "b"))
+    )
+    found = read_junit(junit(case(broke, name="x" * 600 + "a") + case(held, name="x" * 600 + "b")))
+    assert found.keys() == {"test_it.py::a", "test_it.py::b"}
+
+
 def test_suites_add_up(tmp_path: Path) -> None:
     path = tmp_path / "merged.xml"
     broke = outcome(verdict=Verdict.broke)
