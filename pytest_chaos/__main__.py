@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from pytest_chaos.doctor import doctor
+from pytest_chaos.printing import say
 from pytest_chaos.read import read
 from pytest_chaos.schema import SchemaKind, json_schema
 from pytest_chaos.validate import validate
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_schema(given: argparse.Namespace) -> int:
-    sys.stdout.write(json.dumps(json_schema(given.kind), indent=2) + "\n")
+    say(json.dumps(json_schema(given.kind), indent=2))
     return 0
 
 

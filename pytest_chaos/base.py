@@ -90,11 +90,13 @@ class Trigger(BaseModel, ABC):
 
     Attributes:
         needs_body: it waits for something that the test's body brings about, so setup cannot wait for it.
+        listens: the body must not begin before it has set ``ctx.listening``.
     """
 
     model_config = SPEC_CONFIG
 
     needs_body: ClassVar[bool] = False
+    listens: ClassVar[bool] = False
 
     type: str
 

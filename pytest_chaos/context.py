@@ -185,6 +185,7 @@ class RunContext:
         note: put a named moment on the timeline.
         meter: set by a fault that can be measured while it runs.
         milestones: what the test has reached so far.
+        listening: set by a trigger that ``listens``, once nothing escapes it any more.
         seen: set by a trigger: what it has seen so far, for the message if it never fires.
     """
 
@@ -200,6 +201,7 @@ class RunContext:
     note: Callable[[str], None] = lambda _moment: None
     meter: Meter | None = None
     milestones: Milestones = field(default_factory=Milestones)
+    listening: threading.Event = field(default_factory=threading.Event)
     seen: str = ""
 
     def sleep(self, seconds: float) -> None:

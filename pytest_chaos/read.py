@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from typing import Any
 
 from pytest_chaos.errors import ReportError
 from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.printing import printable, say
 from pytest_chaos.report import read_junit
 from pytest_chaos.scrub import clean
 
@@ -44,9 +43,9 @@ def read(files: Sequence[str], *, as_json: bool = False) -> int:
             "files": [part.to_json() for part in found],
             "counts": {verdict.value: counts[verdict] for verdict in Verdict},
         }
-        _write(json.dumps(said, indent=2) + "\n")
+        say(json.dumps(said, indent=2))
     else:
-        _write("".join(f"{line}\n" for line in _lines(found, counts)))
+        say("\n".join(_lines(found, counts)))
     if any(part.error for part in found):
         return 2
     return 0 if counts.keys() == {Verdict.held} else 1
@@ -95,20 +94,7 @@ def _rates(details: dict[str, Any]) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the rows as lines of columns, as the terminal can show them: what it cannot print is escaped before."""
-    shown = [[_printable(" ".join(cell.split())) for cell in row] for row in rows]
+    shown = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _printable(text: str) -> str:
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(_printable(text))
-        sys.stdout.flush()
-    except BrokenPipeError:  # head has seen enough; what Python flushes at its end must not raise again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,6 +20,7 @@ class Caps:
 class Settings:
     """Everything a run can be told, after command line, environment, ini and defaults were merged."""
 
+    started_in: str = ""
     disable: bool = False
     dry_run: bool = False
     plan: str | None = None

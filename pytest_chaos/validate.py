@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from pytest_chaos.printing import say
 from pytest_chaos.reading.position import SourceError, Unreadable, Where
 from pytest_chaos.reading.tree import dotted
 from pytest_chaos.schema import problems, validate_spec
@@ -67,9 +67,7 @@ def validate(files: Sequence[str], *, as_json: bool = False) -> int:
         lines = [json.dumps({"schema_version": SCHEMA_VERSION, "files": listed}, indent=2)]
     else:
         lines = [line for one in checked for line in _lines(one)]
-    encoding = sys.stdout.encoding or "utf-8"
-    text = "".join(f"{line}\n" for line in lines)
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    say("\n".join(lines))
     return max(_EXIT[one.status] for one in checked)
 
 

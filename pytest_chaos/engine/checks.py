@@ -38,30 +38,31 @@ def find_check(name: str, checks: Mapping[str, Check]) -> Check:
     return check
 
 
-def run_check(name: str, check: Check, disruption: object, *, timeout_s: float) -> str | None:
+def run_check(
+    name: str, check: Check, disruption: object, *, timeout_s: float, context: contextvars.Context
+) -> str | None:
     """Run ``check`` in a thread of its own, so that it cannot hang; return None if it held, else why not.
 
-    It holds by returning None or True and fails by returning False, by raising, or by not answering in time.
+    It sees the context variables in ``context``. It holds by returning None or True and fails by returning False, by
+    raising, or by not answering in time.
 
     Raises:
         SpecError: it returned anything else.
     """
     answers: list[Any] = []
-    errors: list[BaseException] = []
+    errors: list[str] = []
 
     def ask() -> None:
         try:
             answers.append(check(disruption) if _arity(check) == 1 else check())
         except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
-            errors.append(error)
+            errors.append(_words(error))
 
-    context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(ask,), name="pytest-chaos-check", daemon=True)
     thread.start()
     thread.join(timeout_s)
     if errors:
-        words = clean(" ".join(str(errors[0]).split()), 1000) or "no message"
-        return f"the check {name!r} failed: {type(errors[0]).__name__}: {words}"
+        return f"the check {name!r} failed: {errors[0]}"
     if not answers:
         return f"the check {name!r} failed: it did not answer within {timeout_s:g} s (chaos_check_timeout)"
     (answer,) = answers
@@ -74,6 +75,14 @@ def run_check(name: str, check: Check, disruption: object, *, timeout_s: float) 
     raise SpecError(
         f"verify: the check {name!r} returned {clean(repr(answer), 80)}; it must return None or True, return False, or raise"
     )
+
+
+def _words(error: BaseException) -> str:
+    try:
+        words = clean(" ".join(str(error).split()), 1000)
+    except Exception:  # noqa: BLE001 - foreign __str__
+        words = ""
+    return f"{type(error).__name__}: {words or 'no message'}"
 
 
 def _arity(check: Check) -> int | None:

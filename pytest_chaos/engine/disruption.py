@@ -23,6 +23,7 @@ from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
 _MAX_MOMENTS = 100
+_POLL_S = 0.02
 
 log = logging.getLogger("pytest_chaos")
 
@@ -102,6 +103,11 @@ class Disruption:
         return bool(self.active.spans())
 
     @property
+    def was_started(self) -> bool:
+        """Tell whether its trigger's clock ever ran."""
+        return self._thread is not None
+
+    @property
     def was_fired(self) -> bool:
         """Tell whether the trigger fired."""
         return "fired" in self._moments
@@ -142,6 +148,9 @@ class Disruption:
         )
         self._note("planned")
         self._thread.start()
+        if self.spec.trigger.listens:  # what the first line of the body does must be heard
+            while not (self.ctx.listening.wait(_POLL_S) or self.finished.is_set()):
+                pass
         if self.watch is not None:
             self.watch.start()
 
@@ -369,7 +378,7 @@ class Disruption:
         if self._thread is None:
             return "it was never started"
         seen = f" ({self.ctx.seen})" if self.ctx.seen else ""
-        if "trigger_timed_out" in self._moments and not self.was_active:
+        if "trigger_timed_out" in self._moments and not self.was_fired:
             return f"the trigger never fired: {self._cancelled}{seen}"
         if not self.was_fired:
             return (

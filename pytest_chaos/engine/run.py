@@ -143,7 +143,9 @@ class Run:
             NotStarted: one failed before it was, or took too long.
         """
         for disruption in self.disruptions:
-            if disruption.spec.trigger.milestone() != milestone or disruption.ctx.stop.is_set():
+            if disruption.spec.trigger.milestone() != milestone or not disruption.was_started:
+                continue
+            if disruption.ctx.stop.is_set():
                 continue
             if not disruption.wait_active(self._settings.start_timeout_s) and disruption.was_fired:
                 raise NotStarted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,8 @@ class Watch:
         self._recovered_s: float | None = None
         self._sampler: threading.Thread | None = None
         self._enough = threading.Event()
+        self._given_up = threading.Event()
+        self._context = contextvars.copy_context()
         self.broke_during: str | None = None
         self.broke_after: str | None = None
         self.broken: str | None = None
@@ -66,11 +69,11 @@ class Watch:
         if self._sampler is not None:
             self._disruption.let_go(self._enough)
             self._sampler.join(self._timeout_s + 1)
-            self._enough.clear()
 
     def give_up(self) -> None:
-        """Ask no more."""
-        self._enough.set()
+        """Ask no more, whatever the answer would be."""
+        self._given_up.set()
+        self._disruption.let_go(self._enough)
 
     def recover(self, since: float) -> None:
         """Ask until the system has recovered from what ended at ``since``, or ``recover_within`` has passed. Asks only once."""
@@ -100,47 +103,49 @@ class Watch:
             self._enough.wait(self._spec.verify_every)
 
     def _recover(self, since: float) -> None:
-        """The first try always counts; a later pass only if it came within ``recover_within``, and two in a row are needed."""
-        allowed = self._spec.recover_within
-        needed = 2 if allowed else 1
+        """Two passes in a row are needed, the first of them in time; the last try is made when the time is up."""
+        limit = since + self._spec.recover_within
+        needed = 2 if self._spec.recover_within else 1
         passes: list[float] = []
-        said = ""
-        while not self._enough.is_set():
+        said: str | None = None
+        while not self._given_up.is_set():
             self._tries += 1
             failure = self._ask("after")
             now = time.monotonic()
+            pause = self._spec.verify_every
             if failure is None:
                 passes.append(now)
+                if len(passes) == needed:
+                    self._recovered_s = round(max(0.0, passes[0] - since), 6)
+                    self._phases["after"] = True
+                    return
             else:
                 passes.clear()
-                said = failure
-            if self.broken is not None:
-                break
-            late = (passes[0] if passes else now) - since > allowed and self._tries > len(passes)
-            if len(passes) == needed and not late:
-                self._recovered_s = round(max(0.0, passes[0] - since), 6)
-                self._phases["after"] = True
-                return
-            if late:
-                break
-            self._enough.wait(self._spec.verify_every)
+                said = self._not_recovered(failure, now - since)
+                if now >= limit or self.broken is not None:
+                    break
+                pause = min(pause, limit - now)
+            self._given_up.wait(pause)
         self._phases["after"] = False
-        self.broke_after = self._not_recovered(said, passes, since)
+        self.broke_after = said
 
-    def _not_recovered(self, said: str, passes: list[float], since: float) -> str:
+    def _not_recovered(self, said: str, after_s: float) -> str:
         allowed = self._spec.recover_within
         if not allowed:
             return said
-        limit = f"`recover_within` allows {allowed:g} s"
-        if passes:
-            return f"{said}; it held again only {passes[0] - since:.3g} s after the fault's end, and {limit}"
-        return f"{said}; it did not hold again {time.monotonic() - since:.3g} s after the fault's end, and {limit}"
+        return f"{said}; it did not hold again {after_s:.3g} s after the fault's end, and `recover_within` allows {allowed:g} s"
 
     def _ask(self, phase: str) -> str | None:
         """Return None if the check held, else why not; one that cannot be used is kept in ``broken``."""
         began = time.monotonic()
         try:
-            failure = run_check(self._name, self._check, self._disruption, timeout_s=self._timeout_s)
+            failure = run_check(
+                self._name,
+                self._check,
+                self._disruption,
+                timeout_s=self._timeout_s,
+                context=self._context.copy(),
+            )
         except Exception as error:  # noqa: BLE001 - a check that cannot be used is our error to report
             failure = self.broken = str(error)
         if failure is not None:

@@ -55,6 +55,11 @@ class Injection:
         self._lock = threading.Lock()
 
     @property
+    def names(self) -> list[str]:
+        """The names of its disruptions."""
+        return [spec.name for spec in self._specs]
+
+    @property
     def running(self) -> Run | None:
         """What runs for this block, once it was entered."""
         return self._run
@@ -195,6 +200,7 @@ class ChaosInjector:
         new_run: NewRun,
         read: Callable[[Sequence[Any]], list[ChaosSpec]],
         marked: Callable[[], Run | None],
+        marked_names: Sequence[str],
         milestones: Milestones,
         settings: Settings,
         test: str,
@@ -202,6 +208,7 @@ class ChaosInjector:
         self._new_run = new_run
         self._read = read
         self._marked = marked
+        self._marked_names = marked_names
         self._milestones = milestones
         self._settings = settings
         self._test = test
@@ -249,7 +256,7 @@ class ChaosInjector:
                 raise SpecError("chaos_injector: give at least one spec")
             asked = None if wait is None else read_wait(wait, "chaos_injector")
             share = None if min_overlap is None else read_min_overlap(min_overlap, "chaos_injector")
-            others = [one.spec.name for run in self._runs() for one in run.disruptions]
+            others = [*self._marked_names, *(name for one in self._injections for name in one.names)]
             how = check_specs(given, asked, self._settings, others=others)
         except SpecError as error:
             self._refused.append(refused(str(error), test=self._test))

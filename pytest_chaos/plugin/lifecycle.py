@@ -215,6 +215,7 @@ class Lifecycle:
                 )
             ],
             marked=lambda: attempt.run,
+            marked_names=[spec.name for spec in attempt.marked.specs],
             milestones=attempt.milestones,
             settings=self._settings,
             test=item.nodeid,

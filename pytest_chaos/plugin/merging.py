@@ -39,6 +39,7 @@ def settings_of(config: pytest.Config) -> Settings:
 
     value = config.stash[VALUES]
     made = config.stash[_SETTINGS] = Settings(
+        started_in=str(config.invocation_params.dir),
         disable=value["disable"],
         dry_run=value["dry_run"],
         plan=value["plan"],

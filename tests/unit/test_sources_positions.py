@@ -37,7 +37,7 @@ verify: [a]
 """
 ALLOWED = "service_url, qps, duration, concurrency, timeout, method, headers, body, min_delivered"
 SAID = [
-    "3:17: trigger: unknown trigger type 'tiem'; registered: time; did you mean 'time'?",
+    "3:17: trigger: unknown trigger type 'tiem'; , time; did you mean 'time'?",
     "9:10: action.target.qps: input should be a valid integer (got '300')",
     "8:21: action.target.headers.c d: not the name of an HTTP header (got ***)",
     "8:38: action.target.headers.e: input should be a valid string (got ***)",
