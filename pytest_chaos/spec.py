@@ -96,11 +96,23 @@ class Tagged(Generic[M]):
 
 Phase = Literal["before", "during", "after"]
 
-_BELONG_TO_VERIFY: Final = ("verify_phases", "recover_within", "verify_every")
+# Keys that say more about a check, and the keys that name one.
+_ABOUT_CHECKS: Final = {
+    "verify_phases": ("verify",),
+    "recover_within": ("verify",),
+    "verify_every": ("verify", "abort_when"),
+}
 
 
 def _between_keys(key: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("between_keys", "{message}", {"key": key, "message": message})
+
+
+_NAMES: Final = {"verify": ("verify", "verification")}
+
+
+def _is_text(key: str) -> JsonSchemaValue:
+    return {"required": [key], "properties": {key: {"type": "string"}}}
 
 
 def _rules_between_keys(schema: JsonSchemaValue) -> None:
@@ -110,12 +122,14 @@ def _rules_between_keys(schema: JsonSchemaValue) -> None:
         "description": "Another name for `verify`.",
     }
     schema["not"] = {"required": ["verify", "verification"]}
-    named = [
-        {"required": [key], "properties": {key: {"type": "string"}}} for key in ("verify", "verification")
-    ]
     schema["dependentSchemas"] = {
-        key: {"anyOf": [*named, {"properties": {key: {"const": schema["properties"][key]["default"]}}}]}
-        for key in _BELONG_TO_VERIFY
+        key: {
+            "anyOf": [
+                *(_is_text(name) for owner in owners for name in _NAMES.get(owner, (owner,))),
+                {"properties": {key: {"const": schema["properties"][key]["default"]}}},
+            ]
+        }
+        for key, owners in _ABOUT_CHECKS.items()
     }
     schema["if"] = {"required": ["recover_within"], "properties": {"recover_within": {"exclusiveMinimum": 0}}}
     schema["then"] = {"properties": {"verify_phases": {"contains": {"const": "after"}}}}
@@ -185,13 +199,23 @@ class ChaosSpec(BaseModel):
         ),
     ] = 0.2
 
+    abort_when: Annotated[
+        Annotated[str, Plain] | None,
+        Field(
+            description="Key of a check that is asked during the disruption; when it fails, the disruption is stopped.",
+            examples=["error budget is spent"],
+        ),
+    ] = None
+
     @model_validator(mode="after")
     def _keys_fit_each_other(self) -> Self:
         if len(set(self.verify_phases)) < len(self.verify_phases):
             raise _between_keys("verify_phases", "names a phase twice")
-        for key in _BELONG_TO_VERIFY:
-            if self.verify is None and getattr(self, key) != type(self).model_fields[key].default:
-                raise _between_keys(key, "needs `verify`, the check that it is about")
+        for key, owners in _ABOUT_CHECKS.items():
+            is_told = getattr(self, key) != type(self).model_fields[key].default
+            if is_told and all(getattr(self, owner) is None for owner in owners):
+                named = " or ".join(f"`{owner}`" for owner in owners)
+                raise _between_keys(key, f"needs {named}, the check that it is about")
         if self.recover_within and "after" not in self.verify_phases:
             raise _between_keys("recover_within", "needs the phase `after` in `verify_phases`")
         return self

@@ -38,43 +38,54 @@ def find_check(name: str, checks: Mapping[str, Check]) -> Check:
     return check
 
 
-def run_check(
-    name: str, check: Check, disruption: object, *, timeout_s: float, context: contextvars.Context
-) -> str | None:
-    """Run ``check`` in a thread of its own, so that it cannot hang; return None if it held, else why not.
+class Question:
+    """A named check as it is asked about one disruption: bounded, and with the context variables of the test."""
 
-    It sees the context variables in ``context``. It holds by returning None or True and fails by returning False, by
-    raising, or by not answering in time.
+    def __init__(self, name: str, check: Check, disruption: object, *, timeout_s: float) -> None:
+        self._name = name
+        self._check = check
+        self._disruption = disruption
+        self._timeout_s = timeout_s
+        self._context = contextvars.copy_context()
 
-    Raises:
-        SpecError: it returned anything else.
-    """
-    answers: list[Any] = []
-    errors: list[str] = []
+    def ask(self) -> str | None:
+        """Ask in a thread of its own, which cannot hang; return None if the check held, else why not.
 
-    def ask() -> None:
-        try:
-            answers.append(check(disruption) if _arity(check) == 1 else check())
-        except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
-            errors.append(_words(error))
+        It holds by returning None or True and fails by returning False, by raising, or by not answering in time.
 
-    thread = threading.Thread(target=context.run, args=(ask,), name="pytest-chaos-check", daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    if errors:
-        return f"the check {name!r} failed: {errors[0]}"
-    if not answers:
-        return f"the check {name!r} failed: it did not answer within {timeout_s:g} s (chaos_check_timeout)"
-    (answer,) = answers
-    if answer is None or answer is True:
-        return None
-    if answer is False:
-        return f"the check {name!r} failed: it returned False"
-    if inspect.iscoroutine(answer):
-        answer.close()
-    raise SpecError(
-        f"verify: the check {name!r} returned {clean(repr(answer), 80)}; it must return None or True, return False, or raise"
-    )
+        Raises:
+            SpecError: it returned anything else.
+        """
+        answers: list[Any] = []
+        errors: list[str] = []
+
+        def ask() -> None:
+            try:
+                answers.append(self._check(self._disruption) if _arity(self._check) == 1 else self._check())
+            except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
+                errors.append(_words(error))
+
+        thread = threading.Thread(
+            target=self._context.copy().run, args=(ask,), name="pytest-chaos-check", daemon=True
+        )
+        thread.start()
+        thread.join(self._timeout_s)
+        failed = f"the check {self._name!r} failed:"
+        if errors:
+            return f"{failed} {errors[0]}"
+        if not answers:
+            return f"{failed} it did not answer within {self._timeout_s:g} s (chaos_check_timeout)"
+        (answer,) = answers
+        if answer is None or answer is True:
+            return None
+        if answer is False:
+            return f"{failed} it returned False"
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise SpecError(
+            f"verify: the check {self._name!r} returned {clean(repr(answer), 80)}; "
+            "it must return None or True, return False, or raise"
+        )
 
 
 def _words(error: BaseException) -> str:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from pytest_chaos.context import ActiveEvent, Measured, RunContext, Span, intersect, total_seconds
-from pytest_chaos.engine.checks import Check
+from pytest_chaos.engine.checks import Check, Question
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.processes import Processes
+from pytest_chaos.engine.sampler import Sampler
 from pytest_chaos.engine.series import series_of
-from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
+from pytest_chaos.engine.verdict import Aborted, Body, Facts, judge, needs_check
 from pytest_chaos.engine.watch import Watch
-from pytest_chaos.errors import Cancelled, SteadyStateBad, TriggerTimeout
+from pytest_chaos.errors import Cancelled, SpecError, SteadyStateBad, TriggerTimeout
 from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, Window
 from pytest_chaos.scrub import clean
@@ -75,6 +76,9 @@ class Disruption:
         self._skipped: str | None = None
         self.gave_up: str = ""
         self.watch: Watch | None = None
+        self._brake: Sampler | None = None
+        self._broken_brake: str | None = None
+        self._aborted: Aborted | None = None
         self._processes = Processes()
         self._thread: threading.Thread | None = None
         self.ctx = RunContext(
@@ -119,8 +123,10 @@ class Disruption:
             return self.result.error
         return self._cancelled or "it is still starting"
 
-    def prepare(self, check: Check | None) -> None:
-        """Check everything that can be checked before something starts; ``check`` is what the spec names in ``verify``.
+    def prepare(self, check: Check | None, abort_check: Check | None) -> None:
+        """Check everything that can be checked before something starts.
+
+        ``check`` is what the spec names in ``verify``, ``abort_check`` what it names in ``abort_when``.
 
         Raises:
             TargetRefused: the settings do not allow the target or the size.
@@ -128,8 +134,26 @@ class Disruption:
         self.spec.action.plan(self._settings)
         for url in (*self.spec.trigger.targets(), *self.spec.action.targets()):
             self._guard.allow(url)
+        timeout_s = self._settings.check_timeout_s
         if check is not None:
-            self.watch = Watch(self, check, timeout_s=self._settings.check_timeout_s)
+            self.watch = Watch(self, check, timeout_s=timeout_s)
+        if abort_check is not None:
+            brake = Question(self.spec.abort_when or "", abort_check, self, timeout_s=timeout_s)
+            self._brake = Sampler(self, lambda: self._ask_brake(brake), every_s=self.spec.verify_every)
+
+    def _ask_brake(self, question: Question) -> None:
+        try:
+            failure = question.ask()
+        except SpecError as error:
+            failure = self._broken_brake = str(error)
+        if failure is not None:
+            self.abort(failure, broke=True)
+
+    def abort(self, reason: str, *, broke: bool) -> None:
+        """Stop it before its time. ``broke`` tells that it is the system's fault, which a check has found."""
+        if self._aborted is None and not self.ctx.stop.is_set():
+            self._aborted = Aborted(reason, broke)
+            self.stop()
 
     def check_steady_state(self) -> None:
         """Ask the named check before anything is started, if that is wanted.
@@ -153,6 +177,8 @@ class Disruption:
                 pass
         if self.watch is not None:
             self.watch.start()
+        if self._brake is not None:
+            self._brake.start()
 
     def wait_active(self, timeout_s: float) -> bool:
         """Wait until it is active or over, at most ``timeout_s`` after the trigger fired; tell whether it was active."""
@@ -175,6 +201,8 @@ class Disruption:
         self._processes.end_all()
         if self._thread is not None:
             self._thread.join(0.5)
+        if self._brake is not None:
+            self._brake.end()
         if self.watch is not None:
             self.watch.join()
 
@@ -271,6 +299,7 @@ class Disruption:
             broke_during=watch.broke_during if watch else None,
             broke_after=watch.broke_after if watch else None,
             skipped=self._skipped,
+            aborted=self._aborted,
             machinery=self._machinery(),
         )
 
@@ -363,6 +392,8 @@ class Disruption:
     def _machinery(self) -> str | None:
         if self.watch is not None and self.watch.broken is not None:
             return self.watch.broken
+        if self._broken_brake is not None:
+            return self._broken_brake
         if self._thread is None or self.finished.is_set():
             return None
         if self.was_fired:

@@ -91,8 +91,8 @@ class Run:
         """
         for disruption in self.disruptions:
             self._culprit = disruption
-            name = disruption.spec.verify
-            disruption.prepare(None if name is None else find_check(name, self._checks))
+            named = (disruption.spec.verify, disruption.spec.abort_when)
+            disruption.prepare(*(None if name is None else find_check(name, self._checks) for name in named))
         for disruption in self.disruptions:
             self._culprit = disruption
             disruption.check_steady_state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pytest_chaos.context import Measured
 from pytest_chaos.outcome import ChaosResult, Verdict
@@ -17,6 +18,13 @@ class Body(StrEnum):
     skipped = "skipped"
     interrupted = "interrupted"
     not_run = "not_run"
+
+
+class Aborted(NamedTuple):
+    """Why a disruption was stopped before its time, and whether a check of the system was the reason."""
+
+    reason: str
+    broke: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +46,7 @@ class Facts:
         broke_during: what the check said while it was active; None if it held or was not asked.
         broke_after: what it said afterwards.
         skipped: why the trigger wants the test to be skipped.
+        aborted: why it was stopped before its time; None if it was not.
         machinery: what of our own failed; None if nothing did.
     """
 
@@ -55,6 +64,7 @@ class Facts:
     broke_during: str | None = None
     broke_after: str | None = None
     skipped: str | None = None
+    aborted: Aborted | None = None
     machinery: str | None = None
 
 
@@ -75,6 +85,9 @@ def judge(facts: Facts) -> Judgement:  # noqa: PLR0911, C901 - one for each row 
         return Judgement(Verdict.inconclusive, nothing or "the body was not run")
     if facts.body in (Body.skipped, Body.interrupted):
         return Judgement(Verdict.not_judged, f"the body was {facts.body}")
+    if facts.aborted is not None:
+        verdict = Verdict.broke if facts.aborted.broke else Verdict.inconclusive
+        return Judgement(verdict, f"aborted: {facts.aborted.reason}")
     if facts.skipped is not None:
         return Judgement(Verdict.not_judged, facts.skipped)
     if nothing is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pytest_chaos.engine.checks import Check, run_check
+from pytest_chaos.engine.checks import Check, Question
+from pytest_chaos.engine.sampler import Sampler
 from pytest_chaos.outcome import CheckFailure, VerifyReport
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ class Watch:
     def __init__(self, disruption: Disruption, check: Check, *, timeout_s: float) -> None:
         self._disruption = disruption
         self._spec = disruption.spec
-        self._name = disruption.spec.verify or ""
-        self._check = check
+        self._question = Question(disruption.spec.verify or "", check, disruption, timeout_s=timeout_s)
         self._timeout_s = timeout_s
         self._phases: dict[str, bool] = {}
         self._failures: list[CheckFailure] = []
@@ -37,10 +36,8 @@ class Watch:
         self._samples = 0
         self._tries = 0
         self._recovered_s: float | None = None
-        self._sampler: threading.Thread | None = None
-        self._enough = threading.Event()
+        self._sampler = Sampler(disruption, self._sample, every_s=disruption.spec.verify_every)
         self._given_up = threading.Event()
-        self._context = contextvars.copy_context()
         self.broke_during: str | None = None
         self.broke_after: str | None = None
         self.broken: str | None = None
@@ -61,19 +58,16 @@ class Watch:
     def start(self) -> None:
         """Begin to ask again and again while the disruption is active, in a thread, if that is wanted."""
         if "during" in self._spec.verify_phases:
-            self._sampler = threading.Thread(target=self._sample, name="pytest-chaos-watch", daemon=True)
             self._sampler.start()
 
     def join(self) -> None:
         """Ask no more during the disruption, and wait for the last answer. The check's own timeout bounds it."""
-        if self._sampler is not None:
-            self._disruption.let_go(self._enough)
-            self._sampler.join(self._timeout_s + 1)
+        self._sampler.end(self._timeout_s + 1)
 
     def give_up(self) -> None:
         """Ask no more, whatever the answer would be."""
         self._given_up.set()
-        self._disruption.let_go(self._enough)
+        self._sampler.end()
 
     def recover(self, since: float) -> None:
         """Ask until the system has recovered from what ended at ``since``, or ``recover_within`` has passed. Asks only once."""
@@ -83,7 +77,7 @@ class Watch:
     def report(self) -> VerifyReport:
         """Return what was asked and answered so far."""
         return VerifyReport(
-            name=self._name,
+            name=self._spec.verify or "",
             phases=dict(self._phases),
             samples=self._samples,
             tries=self._tries,
@@ -93,14 +87,11 @@ class Watch:
         )
 
     def _sample(self) -> None:
-        """A sample counts if it began while the disruption was active; its thread may go on after the end."""
-        while self._disruption.wait_active_again(self._enough):
-            failure = self._ask("during")
-            self._samples += 1
-            if failure is not None and self.broke_during is None:
-                self.broke_during = f"{failure} (while it was active)"
-            self._phases["during"] = self.broke_during is None and self.broken is None
-            self._enough.wait(self._spec.verify_every)
+        failure = self._ask("during")
+        self._samples += 1
+        if failure is not None and self.broke_during is None:
+            self.broke_during = f"{failure} (while it was active)"
+        self._phases["during"] = self.broke_during is None and self.broken is None
 
     def _recover(self, since: float) -> None:
         """Two passes in a row are needed, the first of them in time; the last try is made when the time is up."""
@@ -139,13 +130,7 @@ class Watch:
         """Return None if the check held, else why not; one that cannot be used is kept in ``broken``."""
         began = time.monotonic()
         try:
-            failure = run_check(
-                self._name,
-                self._check,
-                self._disruption,
-                timeout_s=self._timeout_s,
-                context=self._context.copy(),
-            )
+            failure = self._question.ask()
         except Exception as error:  # noqa: BLE001 - a check that cannot be used is our error to report
             failure = self.broken = str(error)
         if failure is not None:

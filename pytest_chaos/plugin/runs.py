@@ -56,7 +56,9 @@ class Runs:
             variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
         )
         filled = [fill_spec(spec, variables) for spec in specs]
-        checks = self._checks(item, request, [spec.verify for spec in specs])
+        checks = self._checks(
+            item, request, [key for spec in specs for key in (spec.verify, spec.abort_when)]
+        )
         self._locks(item, attempt.marked).take(filled, specs, settings=self._settings, cancelled=cancelled)
         run = Run(
             filled,
