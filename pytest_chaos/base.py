@@ -80,6 +80,10 @@ class Fault(BaseModel, ABC):
         del settings
         return Plan(summary=self.type)
 
+    def secrets(self) -> list[str]:
+        """Return values of this fault that must stand in no output."""
+        return []
+
     def ends_by_itself(self) -> bool:
         """Tell whether ``inject`` returns without being asked to stop."""
         return True

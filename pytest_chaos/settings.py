@@ -37,6 +37,10 @@ class Settings:
     lock_timeout_s: float = 300.0
     caps: Caps = field(default_factory=Caps)
     allowed_targets: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    abort_file: str | None = None
+    secrets: tuple[str, ...] = ()
+    allow_visible_headers: bool = False
     catalogue: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
     env_names: tuple[str, ...] = ()

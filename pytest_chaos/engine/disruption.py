@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import Any
 
 from pytest_chaos.context import ActiveEvent, Measured, RunContext, Span, intersect, total_seconds
 from pytest_chaos.engine.checks import Check, Question
@@ -20,6 +22,7 @@ from pytest_chaos.errors import Cancelled, SpecError, SteadyStateBad, TriggerTim
 from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, Window
 from pytest_chaos.scrub import clean
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
@@ -79,6 +82,7 @@ class Disruption:
         self._brake: Sampler | None = None
         self._broken_brake: str | None = None
         self._aborted: Aborted | None = None
+        self._redactor = Redactor(settings.secrets, spec.action.secrets())
         self._processes = Processes()
         self._thread: threading.Thread | None = None
         self.ctx = RunContext(
@@ -254,8 +258,7 @@ class Disruption:
             reason = f"{self.gave_up}; {said}" if said else self.gave_up
         measured = facts.window
         meter = self.ctx.meter
-        return ChaosOutcome(
-            name=self.spec.name,
+        return self._outcome(
             verdict=verdict,
             reason=reason,
             result=self.result or never_ran(self.spec, facts.never),
@@ -269,10 +272,7 @@ class Disruption:
                 else None,
                 errors=measured.errors if measured else None,
             ),
-            timeline=self.timeline(),
-            verify=self.watch.report() if self.watch else None,
             series=series_of(meter, self._origin) if meter else None,
-            test=self._task_id,
         )
 
     def _facts(
@@ -305,15 +305,18 @@ class Disruption:
 
     def refused(self, verdict: Verdict, reason: str) -> ChaosOutcome:
         """Return the outcome for when it was never started, or cannot be judged."""
-        return ChaosOutcome(
+        return self._outcome(verdict=verdict, reason=reason, result=never_ran(self.spec, reason))
+
+    def _outcome(self, **said: Any) -> ChaosOutcome:
+        """Return an outcome in which no secret stands, whoever has put it there."""
+        outcome = ChaosOutcome(
             name=self.spec.name,
-            verdict=verdict,
-            reason=reason,
-            result=never_ran(self.spec, reason),
             timeline=self.timeline(),
             verify=self.watch.report() if self.watch else None,
             test=self._task_id,
+            **said,
         )
+        return ChaosOutcome.model_validate(self._redactor.json(outcome.to_json()))
 
     def timeline(self) -> dict[str, float]:
         """Return the named moments in seconds since the start of setup."""
@@ -352,8 +355,9 @@ class Disruption:
         except TriggerTimeout as timeout:
             self._cancelled = str(timeout)
             self._skipped = str(timeout) if timeout.skip else None
-        except BaseException as error:
-            log.debug("fault %r raised", action.type, exc_info=True)
+        except BaseException as error:  # noqa: BLE001 - whatever a fault raises counts as a failed fault
+            told = self._redactor.text("".join(traceback.format_exception(error)))
+            log.debug("fault %r raised: %s", action.type, told)
             self.result = ChaosResult(
                 success=False, injected_fault=action.type, error=f"{type(error).__name__}: {error}"
             )

@@ -12,6 +12,7 @@ from pytest_chaos.engine.guard import LOOPBACK, Guard
 from pytest_chaos.engine.run import Wait
 from pytest_chaos.outcome import Line, Text
 from pytest_chaos.placeholders import names
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
@@ -76,7 +77,7 @@ def plan_disruption(
     guard = Guard(settings.allowed_targets)
     targets = [TargetPlan(url=url, decision=_decision(guard, url)) for url in _urls(spec)]
     caps = settings.caps
-    return DisruptionPlan(
+    told = DisruptionPlan(
         test=test,
         ordinal=ordinal,
         name=spec.name,
@@ -100,6 +101,8 @@ def plan_disruption(
         recover_within=spec.recover_within,
         warnings=[*plan.warnings, *_warnings(spec, wait, targets)],
     )
+    redactor = Redactor(settings.secrets, spec.action.secrets())
+    return DisruptionPlan.model_validate(redactor.json(told.model_dump()))
 
 
 def lines(plan: DisruptionPlan) -> Iterator[str]:

@@ -13,10 +13,12 @@ from pytest_chaos.context import Span
 from pytest_chaos.engine.checks import Check, find_check
 from pytest_chaos.engine.disruption import Disruption, never_ran
 from pytest_chaos.engine.guard import Guard
+from pytest_chaos.engine.permit import AbortFile, check_permit
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError
 from pytest_chaos.milestones import Milestone, Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
@@ -82,6 +84,7 @@ class Run:
         self._body_started: float | None = None
         self._body_ended: float | None = None
         self._culprit: Disruption | None = None
+        self._abort_file = AbortFile(settings, self._abort)
 
     def prepare(self) -> None:
         """Check targets, sizes, the names of checks and the steady state, before anything is started.
@@ -89,6 +92,7 @@ class Run:
         Raises:
             ChaosError: something does not fit.
         """
+        check_permit(self._settings)
         for disruption in self.disruptions:
             self._culprit = disruption
             named = (disruption.spec.verify, disruption.spec.abort_when)
@@ -175,6 +179,7 @@ class Run:
         deadline = time.monotonic() + self._settings.stop_timeout_s
         for disruption in self.disruptions:
             disruption.join(max(0.1, deadline - time.monotonic()))
+        self._abort_file.end()
         window = self._window()
         self._recover([one for one in self.disruptions if one.worth_checking(body, window)])
         self.outcomes = [self._conclude(disruption, body) for disruption in self.disruptions]
@@ -192,8 +197,13 @@ class Run:
 
     def _start(self) -> None:
         self._began = time.monotonic()
+        self._abort_file.start()
         for disruption in self.disruptions:
             disruption.start()
+
+    def _abort(self, reason: str) -> None:
+        for disruption in self.disruptions:
+            disruption.abort(reason, broke=False)
 
     def _recover(self, disruptions: Sequence[Disruption]) -> None:
         """Ask for all of them at once, since each one's clock runs from its own end."""
@@ -242,11 +252,16 @@ class Run:
             )
 
 
-def unrun(specs: Sequence[ChaosSpec], verdict: Verdict, reason: str, *, test: str) -> list[ChaosOutcome]:
+def unrun(
+    specs: Sequence[ChaosSpec], verdict: Verdict, reason: str, *, test: str, settings: Settings
+) -> list[ChaosOutcome]:
     """Return the outcomes of specs that were never started for ``test``."""
-    return [
-        ChaosOutcome(
-            name=spec.name, verdict=verdict, reason=reason, result=never_ran(spec, reason), test=test
+    found = []
+    for spec in specs:
+        told = Redactor(settings.secrets, spec.action.secrets()).text(reason)
+        found.append(
+            ChaosOutcome(
+                name=spec.name, verdict=verdict, reason=told, result=never_ran(spec, told), test=test
+            )
         )
-        for spec in specs
-    ]
+    return found

@@ -81,13 +81,13 @@ def judge(facts: Facts) -> Judgement:  # noqa: PLR0911, C901 - one for each row 
     if facts.machinery is not None:
         return Judgement(Verdict.error, facts.machinery)
     nothing = _nothing_happened(facts)
+    if facts.aborted is not None and facts.body not in (Body.skipped, Body.interrupted):
+        verdict = Verdict.broke if facts.aborted.broke else Verdict.inconclusive
+        return Judgement(verdict, f"aborted: {facts.aborted.reason}")
     if facts.body is Body.not_run:
         return Judgement(Verdict.inconclusive, nothing or "the body was not run")
     if facts.body in (Body.skipped, Body.interrupted):
         return Judgement(Verdict.not_judged, f"the body was {facts.body}")
-    if facts.aborted is not None:
-        verdict = Verdict.broke if facts.aborted.broke else Verdict.inconclusive
-        return Judgement(verdict, f"aborted: {facts.aborted.reason}")
     if facts.skipped is not None:
         return Judgement(Verdict.not_judged, facts.skipped)
     if nothing is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import threading
-from typing import Annotated, Final, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
@@ -19,6 +21,7 @@ from pytest_chaos.limits import HARD_MAX_CONCURRENCY, HARD_MAX_QPS
 from pytest_chaos.notation import Duration, Headers, Plain, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
+from pytest_chaos.secrecy import MASK, is_secret_header
 from pytest_chaos.settings import Settings
 
 # fortio paces wrongly under a short -t, so it always gets a long one; it only bounds an orphan.
@@ -88,6 +91,14 @@ class LoadTarget(BaseModel):
         ),
     ] = 0.9
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Keep secrets out of tracebacks that show local variables."""
+        for name, value in super().__repr_args__():
+            if name == "headers":
+                yield name, dict.fromkeys(value, MASK)
+            else:
+                yield name, re.sub(r"\?.*", f"?{MASK}", value) if name == "service_url" else value
+
     @property
     def seconds(self) -> float | None:
         """The duration in seconds; None if there is none or it is not filled in yet."""
@@ -133,6 +144,10 @@ class GenerateLoadFault(Fault):
         """Return the one URL."""
         return [self.target.service_url]
 
+    def secrets(self) -> list[str]:
+        """Return the values of all headers, as far as they are filled in."""
+        return [value for value in self.target.headers.values() if not PLACEHOLDER.search(value)]
+
     def ends_by_itself(self) -> bool:
         """Tell whether there is a duration."""
         return self.target.duration is not None
@@ -141,9 +156,15 @@ class GenerateLoadFault(Fault):
         """Return the load in numbers, with the command line that will run.
 
         Raises:
-            TargetRefused: rate, duration, connections or time limit are above the caps.
+            TargetRefused: rate, duration, connections or time limit are above the caps, or a header is secret.
         """
         target, caps = self.target, settings.caps
+        for name in target.headers:
+            if is_secret_header(name, settings.secrets) and not settings.allow_visible_headers:
+                raise TargetRefused(
+                    f"action.target.headers: {name} is secret, but fortio takes headers on its command line, where other "
+                    "processes of the same user can read them; if that does no harm here, set chaos_allow_visible_headers"
+                )
         for name, asked, cap, ini in (
             ("qps", target.qps, caps.max_qps, "chaos_max_qps"),
             ("duration", target.seconds, caps.max_duration_s, "chaos_max_duration"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-MASK: Final = "***"
+from pytest_chaos.secrecy import MASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,10 +34,26 @@ class Rounds(Sequence[Span]):
         self._ends = array("d")
         self._first = 0
 
-    def note(self, begin: float, end: float) -> None:
-        """Add a round."""
-        self._begins.append(begin)
-        self._ends.append(end)
+    def noting(self, update: Callable[[float], None], *, wall: bool) -> Callable[[float], None]:
+        """Return what takes the duration of a round that has ended right now, notes it, and hands it on to ``update``.
+
+        ``wall`` tells whether durations are seconds of wall clock. If not, as with a timer of CPU seconds, a round is
+        only certain to have begun after the one before it.
+        """
+        # It runs between two rounds, and whatever it touches is gone from the caches in the next one: so no calls but these.
+        begun, ended, clock = self._begins.append, self._ends.append, time.monotonic
+        before = clock()
+
+        def note(duration: float) -> None:
+            nonlocal before
+            now = clock()
+            begin = now - duration if wall else before
+            begun(begin if begin > before else before)
+            ended(now)
+            before = now
+            update(duration)
+
+        return note
 
     def from_now(self) -> Rounds:
         """Return those that end from now on."""
@@ -105,25 +121,11 @@ class Benchmark:
         def adding(stats: Any) -> None:
             add(stats)
             with contextlib.suppress(AttributeError):
-                stats.update = self._noting(stats)
+                wall = stats.options.get("timer") in _WALL_CLOCKS
+                stats.update = self.rounds.noting(stats.update, wall=wall)
                 self._undo.callback(vars(stats).pop, "update", None)
 
         return adding
-
-    def _noting(self, stats: Any) -> Callable[[float], None]:
-        update, note = stats.update, self.rounds.note
-        # Of another timer, such as one of CPU seconds, it is only certain that a round began after the one before it.
-        wall = stats.options.get("timer") in _WALL_CLOCKS
-        earliest = time.monotonic()
-
-        def noting(duration: float) -> None:
-            nonlocal earliest
-            now = time.monotonic()
-            note(max(earliest, now - duration) if wall else earliest, now)
-            update(duration)
-            earliest = time.monotonic()
-
-        return noting
 
     def _in_short(self, outcome: ChaosOutcome, origin: float) -> dict[str, Any]:
         if outcome.verdict is Verdict.disabled:

@@ -7,6 +7,7 @@ import pytest
 from pytest_chaos.errors import SpecError
 from pytest_chaos.plugin.marks import Marked, SpecReader, chaos_marks, place_of
 from pytest_chaos.plugin.planning import DRY_RUN, PLAN, Plans, plan_test
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 
 _MARKED = pytest.StashKey[Marked]()
@@ -72,7 +73,7 @@ class Collection:
         """Report the item the way pytest reports what it cannot collect; this also works under xdist."""
         lines = [
             f"{place_of(item)}: bad chaos mark on {item.name}",
-            *(f"  {one}" for one in str(error).split("\n")),
+            *(f"  {one}" for one in Redactor(self._settings.secrets).text(str(error)).split("\n")),
         ]
         report = pytest.CollectReport(item.nodeid, "failed", "\n".join(lines), [])
         item.ihook.pytest_collectreport(report=report)

@@ -16,6 +16,7 @@ from pytest_chaos.plugin import text
 from pytest_chaos.plugin.marks import check_specs, read_min_overlap, read_wait
 from pytest_chaos.plugin.offloop import off_loop
 from pytest_chaos.plugin.outcomes import body_of
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
@@ -38,7 +39,7 @@ class Injection:
         new_run: Callable[[Callable[[], bool]], Run],
         *,
         check: bool,
-        disabled: bool,
+        settings: Settings,
         test: str,
     ) -> None:
         self.outcomes: list[ChaosOutcome] = []
@@ -47,7 +48,7 @@ class Injection:
         self.told = False
         self._specs = specs
         self._new_run = new_run
-        self._disabled = disabled
+        self._settings = settings
         self._test = test
         self._entered = False
         self._abandoned = False
@@ -89,7 +90,7 @@ class Injection:
 
     def _start(self) -> None:
         """Do what may block. What goes wrong with the disruptions ends up in ``outcomes``."""
-        if self._disabled:
+        if self._settings.disable:
             self.outcomes = self._unrun(Verdict.disabled, "chaos is disabled")
             self.active.set()  # a body that waits for it must not hang in a run in peace
             return
@@ -115,7 +116,7 @@ class Injection:
             self._run.body_starts()
 
     def _tell_of_a_bad_start(self) -> None:
-        if self.outcomes and not self._disabled:
+        if self.outcomes and not self._settings.disable:
             self.told = True
             raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes)
 
@@ -138,7 +139,7 @@ class Injection:
             return self.outcomes
 
     def _unrun(self, verdict: Verdict, reason: str) -> list[ChaosOutcome]:
-        return unrun(self._specs, verdict, reason, test=self._test)
+        return unrun(self._specs, verdict, reason, test=self._test, settings=self._settings)
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the test of outcomes that it does not know yet: by raising, or in a note on its own failure."""
@@ -259,13 +260,14 @@ class ChaosInjector:
             others = [*self._marked_names, *(name for one in self._injections for name in one.names)]
             how = check_specs(given, asked, self._settings, others=others)
         except SpecError as error:
-            self._refused.append(refused(str(error), test=self._test))
-            raise
+            told = Redactor(self._settings.secrets).text(str(error))
+            self._refused.append(refused(told, test=self._test))
+            raise SpecError(told) from None
         injection = Injection(
             given,
             lambda cancelled: self._new_run(given, how, share, cancelled),
             check=check,
-            disabled=self._settings.disable,
+            settings=self._settings,
             test=self._test,
         )
         self._injections.append(injection)

@@ -21,6 +21,7 @@ from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
 from pytest_chaos.plugin.planning import PLAN
 from pytest_chaos.plugin.reporting import Reporting
 from pytest_chaos.plugin.runs import Runs
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 
 _PROBLEM = pytest.StashKey[ChaosError]()
@@ -76,7 +77,11 @@ class Lifecycle:
             return
         if self._settings.disable:
             attempt.outcomes = unrun(
-                attempt.marked.specs, Verdict.disabled, "chaos is disabled", test=item.nodeid
+                attempt.marked.specs,
+                Verdict.disabled,
+                "chaos is disabled",
+                test=item.nodeid,
+                settings=self._settings,
             )
             return
         item.addfinalizer(lambda: self._finalize(item, attempt))
@@ -103,8 +108,9 @@ class Lifecycle:
         try:
             attempt.marked = self.collection.marked(item)  # a fixture may have added a mark since collection
         except SpecError as error:
-            attempt.outcomes = [refused(str(error), test=item.nodeid)]
-            pytest.fail(f"bad chaos mark: {error}", pytrace=False)
+            told = Redactor(self._settings.secrets).text(str(error))
+            attempt.outcomes = [refused(told, test=item.nodeid)]
+            pytest.fail(f"bad chaos mark: {told}", pytrace=False)
         return attempt
 
     def _begin(self, item: pytest.Item, attempt: Attempt) -> None:
@@ -123,7 +129,13 @@ class Lifecycle:
             else f"setup was left by {type(error).__name__}: {error}"
         )
         if attempt.run is None:
-            attempt.outcomes = unrun(attempt.marked.specs, Verdict.inconclusive, reason, test=item.nodeid)
+            attempt.outcomes = unrun(
+                attempt.marked.specs,
+                Verdict.inconclusive,
+                reason,
+                test=item.nodeid,
+                settings=self._settings,
+            )
         elif isinstance(error, ChaosError) and not isinstance(error, NotStarted):
             attempt.outcomes = list(attempt.run.refuse(reason))
         else:

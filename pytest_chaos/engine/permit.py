@@ -1,0 +1,63 @@
+"""Whether chaos may run at all here and now: the project's environment, and the file that stops everything."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pytest_chaos.errors import ChaosError
+from pytest_chaos.settings import Settings
+
+_POLL_S: Final = 0.1
+
+
+def check_permit(settings: Settings) -> None:
+    """Check that chaos may run.
+
+    Raises:
+        ChaosError: this is not the environment that the project allows, or the abort file is there.
+    """
+    for name, wanted in settings.environment:
+        if os.environ.get(name) != wanted:
+            found = f"is {os.environ[name]!r}" if name in os.environ else "is not set"
+            raise ChaosError(
+                f"nothing runs here: the environment variable {name} {found}, and chaos_environment asks for {wanted!r}"
+            )
+    if (why := _aborted(settings)) is not None:
+        raise ChaosError(f"nothing runs: {why}")
+
+
+class AbortFile:
+    """Look for the file that stops everything, in a thread, as long as something runs."""
+
+    def __init__(self, settings: Settings, abort: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._abort = abort
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pytest-chaos-abort-file", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look, if the project names such a file."""
+        if self._settings.abort_file is not None:
+            self._thread.start()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join(1)
+
+    def _run(self) -> None:
+        while not self._over.wait(_POLL_S):
+            if (why := _aborted(self._settings)) is not None:
+                self._abort(why)
+                return
+
+
+def _aborted(settings: Settings) -> str | None:
+    if settings.abort_file is None or not Path(settings.abort_file).exists():
+        return None
+    return f"the abort file {settings.abort_file} is there (chaos_abort_file); remove it to go on"
