@@ -11,7 +11,8 @@ from typing import Final
 
 from pytest_chaos.context import Span
 from pytest_chaos.engine.checks import Check, find_check
-from pytest_chaos.engine.disruption import Disruption, never_ran
+from pytest_chaos.engine.conclusion import conclude, never_ran, refused, worth_checking
+from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.permit import AbortFile, check_permit
 from pytest_chaos.engine.verdict import Body
@@ -181,16 +182,16 @@ class Run:
             disruption.join(max(0.1, deadline - time.monotonic()))
         self._abort_file.end()
         window = self._window()
-        self._recover([one for one in self.disruptions if one.worth_checking(body, window)])
+        self._recover([one for one in self.disruptions if worth_checking(one, body, window)])
         self.outcomes = [self._conclude(disruption, body) for disruption in self.disruptions]
         return self.outcomes
 
     def refuse(self, reason: str) -> list[ChaosOutcome]:
         """Give outcomes for disruptions that were never started, because of ``reason``."""
         self.outcomes = [
-            one.refused(Verdict.inconclusive, reason)
+            refused(one, Verdict.inconclusive, reason)
             if self._culprit in (None, one)
-            else one.refused(Verdict.not_judged, _OTHER_FAILED)
+            else refused(one, Verdict.not_judged, _OTHER_FAILED)
             for one in self.disruptions
         ]
         return self.outcomes
@@ -242,13 +243,18 @@ class Run:
         if body is Body.not_run and self._culprit not in (None, disruption):
             instead = _OTHER_FAILED
         try:
-            return disruption.conclude(
-                body, self._window(), min_overlap=self._min_overlap, cover=self._cover, instead=instead
+            return conclude(
+                disruption,
+                body,
+                self._window(),
+                min_overlap=self._min_overlap,
+                cover=self._cover,
+                instead=instead,
             )
         except Exception as error:  # whatever breaks here is ours, and must never leave a test green
             log.exception("judging %r failed", disruption.spec.name)
-            return disruption.refused(
-                Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
+            return refused(
+                disruption, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
             )
 
 
