@@ -230,8 +230,7 @@ class Disruption:
 
     def recover(self) -> None:
         """Ask the named check until the system has recovered, if that is wanted, counted from the fault's end."""
-        if self.watch is not None and (spans := self.active.spans()):
-            self.watch.recover(spans[-1][1])
+        if self.watch is not None and (spans := self.active.spans()) and self.watch.recover(spans[-1][1]):
             self._note("verified")
 
     def timeline(self) -> dict[str, float]:

@@ -82,6 +82,7 @@ class Run:
         self._min_overlap = min_overlap
         self._cover: Sequence[Span] = ()
         self._began: float | None = None
+        self._over: float | None = None
         self._body_started: float | None = None
         self._body_ended: float | None = None
         self._culprit: Disruption | None = None
@@ -133,6 +134,7 @@ class Run:
                     self._culprit = disruption
                     disruption.gave_up = "it was not over in time (wait='done')"
                     raise NotStarted(f"{disruption.spec.name!r} was not over")
+            self._over = time.monotonic()
             self._recover(self.disruptions)
 
     def body_starts(self) -> None:
@@ -224,7 +226,7 @@ class Run:
 
     def _window(self) -> Span | None:
         if self.wait is Wait.done:
-            return None if self._began is None else (self._began, self._body_started or time.monotonic())
+            return None if self._began is None else (self._began, self._over or time.monotonic())
         if self._body_started is None:
             return None
         return self._body_started, self._body_ended or time.monotonic()

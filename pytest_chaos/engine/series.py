@@ -5,22 +5,22 @@ from __future__ import annotations
 from pytest_chaos.context import Meter
 from pytest_chaos.outcome import Series
 
-_FINE_S, _SECOND_S, _COARSE_S = 0.1, 1.0, 10.0
-_MAX_STRETCHES = 600
+_FINE_S = 0.1
+_FEW, _MANY = 5, 600
 
 
 def series_of(meter: Meter, origin: float) -> Series | None:
-    """Return what ``meter`` counted by second; by tenth of a second if it was over within five, by ten seconds if long.
+    """Return what ``meter`` counted by second: by tenth of a second if it was over within five, coarser if it was long.
 
     Stretches are counted from ``origin`` on the clock of ``time.monotonic()``. None if nothing was measured.
     """
-    slices = meter.slices(origin, _SECOND_S)
-    width = _SECOND_S
-    if len(slices) > _MAX_STRETCHES:
-        width = _COARSE_S
-    elif len(slices) <= 5:
+    width = 1.0
+    slices = meter.slices(origin, width)
+    if len(slices) <= _FEW:
         width = _FINE_S
-    if width != _SECOND_S:
+        slices = meter.slices(origin, width)
+    while len(slices) > _MANY:
+        width *= 10
         slices = meter.slices(origin, width)
     if not slices:
         return None

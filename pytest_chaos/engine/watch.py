@@ -69,10 +69,15 @@ class Watch:
         self._given_up.set()
         self._sampler.end()
 
-    def recover(self, since: float) -> None:
-        """Ask until the system has recovered from what ended at ``since``, or ``recover_within`` has passed. Asks only once."""
-        if "after" in self._spec.verify_phases and "after" not in self._phases:
-            self._recover(since)
+    def recover(self, since: float) -> bool:
+        """Ask until the system has recovered from what ended at ``since``, or ``recover_within`` has passed.
+
+        Tell whether it was asked: only if that is wanted, and only once.
+        """
+        if "after" not in self._spec.verify_phases or "after" in self._phases:
+            return False
+        self._recover(since)
+        return True
 
     def report(self) -> VerifyReport:
         """Return what was asked and answered so far."""
@@ -94,37 +99,47 @@ class Watch:
         self._phases["during"] = self.broke_during is None and self.broken is None
 
     def _recover(self, since: float) -> None:
-        """Two passes in a row are needed, the first of them in time; the last try is made when the time is up."""
-        limit = since + self._spec.recover_within
+        """Two passes in a row are needed, the first of them in time; the last try is made when the time is up.
+
+        The very first try always counts, however long it takes; a later one has ``verify_every`` to answer in.
+        """
+        every, limit = self._spec.verify_every, since + self._spec.recover_within
         needed = 2 if self._spec.recover_within else 1
         passes: list[float] = []
-        said: str | None = None
+        said = ""
         while not self._given_up.is_set():
             self._tries += 1
             failure = self._ask("after")
             now = time.monotonic()
-            pause = self._spec.verify_every
+            pause = every
             if failure is None:
                 passes.append(now)
+                if passes[0] > limit + every and self._tries > len(passes):
+                    self.broke_after = self._not_recovered(said, f"held again only {now - since:.3g} s after")
+                    break
                 if len(passes) == needed:
                     self._recovered_s = round(max(0.0, passes[0] - since), 6)
                     self._phases["after"] = True
                     return
             else:
                 passes.clear()
-                said = self._not_recovered(failure, now - since)
+                said = failure
                 if now >= limit or self.broken is not None:
+                    self.broke_after = self._not_recovered(
+                        said, f"did not hold again {now - since:.3g} s after"
+                    )
                     break
-                pause = min(pause, limit - now)
+                pause = min(every, limit - now)
             self._given_up.wait(pause)
         self._phases["after"] = False
-        self.broke_after = said
 
-    def _not_recovered(self, said: str, after_s: float) -> str:
+    def _not_recovered(self, said: str, when: str) -> str:
         allowed = self._spec.recover_within
-        if not allowed:
-            return said
-        return f"{said}; it did not hold again {after_s:.3g} s after the fault's end, and `recover_within` allows {allowed:g} s"
+        return (
+            f"{said}; it {when} the fault's end, and `recover_within` allows {allowed:g} s"
+            if allowed
+            else said
+        )
 
     def _ask(self, phase: str) -> str | None:
         """Return None if the check held, else why not; one that cannot be used is kept in ``broken``."""

@@ -97,6 +97,7 @@ class FortioRun:
     """One fortio process. Call ``run``; afterwards the process is gone, whatever happened."""
 
     def __init__(self, argv: Sequence[str], *, qps: int, spawn: Spawn, log: AccessLog) -> None:
+        self._spawned = time.monotonic()
         try:
             self._process: Process = spawn(argv)
         except OSError as error:
@@ -157,12 +158,13 @@ class FortioRun:
     def span(self) -> Span | None:
         """The measured phase so far, from the start marker to the SIGINT; None before it began.
 
-        The first request may be on its way before we have read the marker; then the phase began with it.
+        The first request may be on its way before we have read the marker; then the phase began with it. What
+        the log says to be older than the process is a matter of a clock that was stepped.
         """
         if not self._err.begun.is_set():
             return None
         first = self._log.earliest(self._since)
-        began = self._err.started if first is None else min(first, self._err.started)
+        began = self._err.started if first is None else min(max(first, self._spawned), self._err.started)
         return began, self._stopped or time.monotonic()
 
     @property
