@@ -38,7 +38,13 @@ class AfterTrigger(TimedTrigger):
 
     def watch(self, ctx: RunContext, until: float) -> bool:
         """Wait for the other disruption."""
-        return ctx.milestones.wait(self.milestone(), until=until, stop=ctx.stop)
+        try:
+            return ctx.milestones.wait(self.milestone(), until=until, stop=ctx.stop)
+        finally:
+            been = [
+                state for state in ("active", "finished") if self.disruption in ctx.milestones.names(state)
+            ]
+            ctx.seen = f"{self.disruption!r} has been {' and '.join(been) or 'neither active nor finished'}"
 
     def in_words(self) -> str:
         """Return the state in words."""

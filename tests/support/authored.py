@@ -157,6 +157,10 @@ OTHERS += [
     ["before", "during", "after", "x"],
 ]
 
+# A JSON Schema cannot tell whether a pattern is one; these are.
+PATTERNS = ["paid", r"order \d+", "^x$", "({{NAME}}", "ü+", "(?i)a|b", "x" * 1000]
+ON_TIMEOUT = ["fail", "skip", "fire"]
+
 HEADER_NAMES = ["Accept", "x", "X-Api-Key", "te2", "!#$%&'*+-.^_`|~", "x" * 100]
 ODD_HEADER_NAMES = [
     "",
@@ -203,6 +207,13 @@ KEYS = [
     "qps",
     "headers",
     "delay_seconds",
+    "timeout",
+    "on_timeout",
+    "disruption",
+    "status",
+    "body",
+    "logger",
+    "file",
 ]
 ODD_KEYS = [
     "Name",
@@ -238,9 +249,7 @@ def good_entry(random: Random) -> dict[str, Any]:
     target |= _some(random, optional)
     action = {"type": "generate_load", "target": target}
     action |= _some(random, {"goal": random.choice([*TEXTS, None]), "bursts": random.choice([1, 10, 3.0])})
-    trigger: dict[str, Any] = {"type": "time"}
-    trigger |= _some(random, {"delay_seconds": random.choice([0, 3600, 0.5, 3600.0, 1e-9])})
-    entry: dict[str, Any] = {"trigger": trigger, "action": action}
+    entry: dict[str, Any] = {"trigger": _trigger(random), "action": action}
     entry |= _some(random, {"name": random.choice(TEXTS)})
     entry |= _check(random)
     items = [*entry.items()]
@@ -273,7 +282,7 @@ def everything_everywhere() -> Iterator[Any]:
     }
     target |= {"method": "GET", "headers": {"Accept": "a"}, "body": "a", "min_delivered": 0.5}
     action = {"type": "generate_load", "target": target, "goal": "a", "bursts": 1}
-    full = {"name": "a", "trigger": {"type": "time", "delay_seconds": 1}, "action": action}
+    full: dict[str, Any] = {"name": "a", "trigger": {"type": "time", "delay_seconds": 1}, "action": action}
     full |= {"verify_phases": ["before", "after"], "recover_within": 1, "verify_every": 1}
     for entry in ({**full, "verify": "a"}, {**full, "verification": "a"}):
         for number in range(len([*_places(entry)])):
@@ -282,6 +291,17 @@ def everything_everywhere() -> Iterator[Any]:
                 holder, key = [*_places(changed)][number]
                 holder[key] = copy.deepcopy(value)
                 yield changed
+    triggers: list[dict[str, Any]] = [
+        {"type": "checkpoint", "name": "a", "timeout": 1, "on_timeout": "skip"},
+        {"type": "after", "disruption": "a", "state": "active"},
+        {"type": "http", "url": URLS[0], "status": 200, "body": "a", "every": 1},
+        {"type": "log", "pattern": "a", "logger": "a"},
+        {"type": "log", "pattern": "a", "file": "a"},
+    ]
+    for trigger in triggers:
+        for _, key in [*_places(trigger)]:
+            for value in [*ODD_TEXTS, *NUMBERS, *OTHERS, *TEXTS, *DURATIONS, *URLS, *PATTERNS]:
+                yield {"trigger": {**trigger, key: copy.deepcopy(value)}, "action": action}
 
 
 def authored(seed: int, count: int) -> Iterator[Any]:
@@ -290,6 +310,26 @@ def authored(seed: int, count: int) -> Iterator[Any]:
     for _ in range(count):
         entry = good_entry(random)
         yield entry if random.random() < 0.2 else mutated(random, entry)
+
+
+def _trigger(random: Random) -> dict[str, Any]:
+    kind = random.choice(["time", "time", "checkpoint", "after", "http", "log"])
+    if kind == "time":
+        return {"type": kind, **_some(random, {"delay_seconds": random.choice([0, 3600, 0.5, 3600.0, 1e-9])})}
+    timed = {"timeout": random.choice([5, 0.5, 3600, *DURATIONS]), "on_timeout": random.choice(ON_TIMEOUT)}
+    trigger = {"type": kind, **_some(random, timed)}
+    match kind:
+        case "checkpoint":
+            return trigger | {"name": random.choice(TEXTS)}
+        case "after":
+            state = {"state": random.choice(["active", "finished"])}
+            return trigger | {"disruption": random.choice(TEXTS)} | _some(random, state)
+        case "http":
+            answer: dict[str, Any] = {"status": random.choice([100, 599, 200.0])}
+            answer |= {"every": random.choice([0.01, 1, 60]), "body": random.choice([*PATTERNS, None])}
+            return trigger | {"url": random.choice(URLS)} | _some(random, answer)
+    place: dict[str, Any] = {random.choice(["logger", "file"]): random.choice([*TEXTS, None])}
+    return trigger | {"pattern": random.choice(PATTERNS)} | _some(random, place)
 
 
 def _check(random: Random) -> dict[str, Any]:
