@@ -24,6 +24,7 @@ class Settings:
     disable: bool = False
     dry_run: bool = False
     plan: str | None = None
+    summary: str | None = None
     agent: str = "planned"
     model: str = DEFAULT_MODEL
     api_version: str | None = None

@@ -43,6 +43,7 @@ def settings_of(config: pytest.Config) -> Settings:
         disable=value["disable"],
         dry_run=value["dry_run"],
         plan=value["plan"],
+        summary=value["summary"],
         agent=value["agent"],
         model=value["model"],
         api_version=value["api_version"],

@@ -129,6 +129,11 @@ OPTIONS: tuple[Option, ...] = (
         name="plan", metavar="FILE", help="Write what each chaos test does as JSON, with or without dry run"
     ),
     Option(
+        name="summary",
+        metavar="FILE",
+        help="Write the outcomes as a table in Markdown, for the summary of a CI run",
+    ),
+    Option(
         name="var",
         kind="linelist",
         read=_variable,

@@ -105,7 +105,6 @@ class Plans:
             "decided_in_the_body": [plan.test for plan in self._sorted() if plan.by_hand],
             "tests_without_chaos": self.without_chaos,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def _sorted(self) -> list[TestPlan]:

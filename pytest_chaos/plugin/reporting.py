@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict
-from pytest_chaos.plugin import junit, text
+from pytest_chaos.plugin import junit, markdown, text
 from pytest_chaos.plugin.planning import Plans, TestPlan
 from pytest_chaos.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+_ON_GITHUB: Final = "GITHUB_ACTIONS"
 
 
 class Reporting:
@@ -23,6 +27,7 @@ class Reporting:
         self._settings = settings
         self._worker = hasattr(config, "workerinput")
         self._outcomes: dict[str, list[ChaosOutcome]] = {}
+        self._places: dict[str, tuple[str, int]] = {}
         self._plain: set[str] = set()
         self.plans = Plans()
 
@@ -43,6 +48,8 @@ class Reporting:
             self._outcomes.pop(report.nodeid, None)
         if raw is not None and not self._worker:
             self._outcomes[report.nodeid] = [ChaosOutcome.model_validate(one) for one in raw]
+            file, line, _ = report.location
+            self._places[report.nodeid] = file, (line or 0) + 1
         if report.when == "teardown" and not self._worker and (kept := self._outcomes.get(report.nodeid)):
             junit.write(self._config, report, kept, self._settings.junit)
         elif report.when == "teardown" and not self._worker and self._settings.dry_run:
@@ -54,13 +61,30 @@ class Reporting:
         if self._worker:
             output: dict[str, Any] = vars(self._config)["workeroutput"]
             output["chaos_without"] = self.plans.without_chaos
-        if self._settings.plan is None or self._worker:
             return
-        path = self._config.invocation_params.dir / self._settings.plan
+        if self._settings.plan is not None:
+            self._write("--chaos-plan", self._settings.plan, self.plans.write)
+        if self._settings.summary is not None:
+            self._write("--chaos-summary", self._settings.summary, self._write_table)
+        if _ON_GITHUB in os.environ and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
+            self._write("GITHUB_STEP_SUMMARY", page, self._add_table)
+
+    def _write(self, option: str, name: str, write: Callable[[Path], None]) -> None:
+        path = self._config.invocation_params.dir / name
         try:
-            self.plans.write(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
         except OSError as error:
-            raise pytest.UsageError(f"--chaos-plan: {path} cannot be written: {error}") from None
+            raise pytest.UsageError(f"{option}: {path} cannot be written: {error}") from None
+
+    def _write_table(self, path: Path) -> None:
+        path.write_text(markdown.table(self._outcomes), encoding="utf-8")
+
+    def _add_table(self, path: Path) -> None:
+        """Add to what other steps have written."""
+        if self._outcomes:
+            with path.open("a", encoding="utf-8") as page:
+                page.write(markdown.table(self._outcomes))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -75,19 +99,33 @@ class Reporting:
             terminalreporter.write("".join(f"{line}\n" for line in self.plans.lines()))
         if self._worker or not (self._outcomes or self._plain) or self._config.option.no_summary:
             return
-        write = terminalreporter
-        write.section("chaos")
-        for test, outcomes in self._outcomes.items():
-            for one in outcomes:
-                write.line(text.summary_line(test, one), **_colour(one.verdict))
-                if one.verdict.fails and self._config.get_verbosity() >= 0:
-                    for line in one.reason.splitlines():
-                        write.line(f"             {line}")
+        terminalreporter.section("chaos")
+        self._show_outcomes(terminalreporter)
+        if _ON_GITHUB in os.environ:
+            for line in self._annotations():
+                terminalreporter.write_line(line)
         if self._settings.disable:
-            write.line("chaos is disabled (--chaos-disable): every test ran in peace", yellow=True)
+            terminalreporter.write_line(
+                "chaos is disabled (--chaos-disable): every test ran in peace", yellow=True
+            )
         if self._plain:
             many = "1 test carries" if len(self._plain) == 1 else f"{len(self._plain)} tests carry"
-            write.line(f"{many} a bare chaos mark: a category, no chaos")
+            terminalreporter.write_line(f"{many} a bare chaos mark: a category, no chaos")
+
+    def _show_outcomes(self, terminal: pytest.TerminalReporter) -> None:
+        for test, outcomes in self._outcomes.items():
+            for one in outcomes:
+                terminal.write_line(text.summary_line(test, one), **_colour(one.verdict))
+                if one.verdict.fails and self._config.get_verbosity() >= 0:
+                    for line in one.reason.splitlines():
+                        terminal.write_line(f"             {line}")
+
+    def _annotations(self) -> Iterator[str]:
+        for test, outcomes in self._outcomes.items():
+            for one in outcomes:
+                if one.verdict.fails:
+                    file, line = self._places.get(test, (test.partition("::")[0], 1))
+                    yield markdown.annotation(file, line, test, one)
 
 
 def _colour(verdict: Verdict) -> dict[str, bool]:
