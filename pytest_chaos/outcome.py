@@ -128,8 +128,9 @@ class Series(BaseModel):
 class ChaosOutcome(BaseModel):
     """What we say of one disruption of one test.
 
-    ``test`` is the test's node id. ``overlap`` is the share (0 to 1) of the body window during which it was active,
-    ``overlap_s`` the seconds; ``timeline`` maps moments to seconds since the start of setup.
+    ``test`` is the test's node id, ``asked`` what the spec asks for in words. ``overlap`` is the share (0 to 1) of the
+    body window during which it was active, ``overlap_s`` the seconds; ``timeline`` maps moments to seconds since the
+    start of setup.
     """
 
     model_config = REPORT_CONFIG
@@ -145,6 +146,7 @@ class ChaosOutcome(BaseModel):
     verify: VerifyReport | None = None
     series: Series | None = None
     test: Line = ""
+    asked: Line = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that reports carry."""

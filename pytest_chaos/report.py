@@ -75,7 +75,7 @@ class _Case:
         for one in case.iterfind("system-out"):
             told = (one.text or "").strip()
             if _OURS.match(told):
-                self.document = told.partition("\n")[2]
+                self.document = told.rpartition("\n")[2]
 
     def outcomes(self) -> list[ChaosOutcome]:
         """Return what they tell. Raises ``ValidationError``."""

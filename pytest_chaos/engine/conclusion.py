@@ -10,6 +10,7 @@ from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.series import series_of
 from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, Window
+from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
 
@@ -57,6 +58,14 @@ def refused(one: Disruption, verdict: Verdict, reason: str) -> ChaosOutcome:
     return _outcome(one, verdict=verdict, reason=reason, result=never_ran(one.spec, reason))
 
 
+def asked_for(spec: ChaosSpec, settings: Settings) -> str:
+    """Return in words what ``spec`` asks for."""
+    try:
+        return f"{spec.action.plan(settings).summary}, {spec.trigger.in_words()}"
+    except Exception:  # noqa: BLE001 - foreign code, and what it raises has been told already
+        return ""
+
+
 def never_ran(spec: ChaosSpec, why: str) -> ChaosResult:
     """Return the result of a fault that was never injected."""
     return ChaosResult(success=False, injected_fault=spec.action.type, error=why)
@@ -69,6 +78,7 @@ def _outcome(one: Disruption, **said: Any) -> ChaosOutcome:
         timeline=one.timeline(),
         verify=one.watch.report() if one.watch else None,
         test=one.ctx.task_id,
+        asked=asked_for(one.spec, one.settings),
         **said,
     )
     return ChaosOutcome.model_validate(one.redactor.json(outcome.to_json()))

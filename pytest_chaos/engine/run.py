@@ -11,7 +11,7 @@ from typing import Final
 
 from pytest_chaos.context import Span
 from pytest_chaos.engine.checks import Check, find_check
-from pytest_chaos.engine.conclusion import conclude, never_ran, refused, worth_checking
+from pytest_chaos.engine.conclusion import asked_for, conclude, never_ran, refused, worth_checking
 from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.permit import AbortFile, check_permit
@@ -266,10 +266,16 @@ def unrun(
     """Return the outcomes of specs that were never started for ``test``."""
     found = []
     for spec in specs:
-        told = Redactor(settings.secrets, spec.action.secrets()).text(reason)
+        redactor = Redactor(settings.secrets, spec.action.secrets())
+        told = redactor.text(reason)
         found.append(
             ChaosOutcome(
-                name=spec.name, verdict=verdict, reason=told, result=never_ran(spec, told), test=test
+                name=spec.name,
+                verdict=verdict,
+                reason=told,
+                result=never_ran(spec, told),
+                test=test,
+                asked=redactor.text(asked_for(spec, settings)),
             )
         )
     return found

@@ -12,6 +12,7 @@ import pytest
 from pytest_chaos.engine.plan import lines
 from pytest_chaos.outcome import ChaosOutcome, worst
 from pytest_chaos.plugin import text
+from pytest_chaos.plugin.explain import command, explain
 from pytest_chaos.plugin.planning import TestPlan
 
 _FIGURES = ("asked_qps", "delivered_qps", "requests", "errors", "p99_s")
@@ -21,7 +22,8 @@ def write(
     config: pytest.Config, report: pytest.TestReport, outcomes: Sequence[ChaosOutcome], kinds: Sequence[str]
 ) -> None:
     """Add ``outcomes`` to the test case of ``report``, its last report. Does nothing without ``--junitxml``."""
-    _add(config, report, kinds, properties(outcomes), system_out(report.nodeid, outcomes))
+    told = explain(outcomes, again=command(config, report.nodeid), blocks=True)
+    _add(config, report, kinds, properties(outcomes), system_out(report.nodeid, outcomes, told))
 
 
 def write_plan(
@@ -76,10 +78,10 @@ def properties(outcomes: Sequence[ChaosOutcome]) -> Iterator[tuple[str, str]]:
             yield f"chaos.{number}.{key}", str(value)
 
 
-def system_out(test: str, outcomes: Sequence[ChaosOutcome]) -> str:
-    """Return one line for people, then the outcomes as one JSON document."""
+def system_out(test: str, outcomes: Sequence[ChaosOutcome], told: str) -> str:
+    """Return a line with the verdicts, what there is to say for people, then the outcomes as one JSON document."""
     line = "; ".join(text.summary_line(test, one) for one in outcomes).replace("\n", " ")
-    return f"{line}\n{json.dumps([one.to_json() for one in outcomes], ensure_ascii=True)}\n"
+    return f"{line}\n{told}\n{json.dumps([one.to_json() for one in outcomes], ensure_ascii=True)}\n"
 
 
 def _writer(config: pytest.Config) -> Any:

@@ -1,22 +1,19 @@
-"""Outcomes in words: the line of the summary, the message of a failure, the timeline in text."""
+"""Outcomes in words: the line of the summary, the message of a failure, the figures of a load."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict, VerifyReport
-from pytest_chaos.plugin.timeline import draw
 
-_COLUMNS: Final = 100
 _UNPROVEN = {Verdict.inconclusive, Verdict.error}
 
 
 def failure(outcomes: Sequence[ChaosOutcome], opening: str) -> str:
     """Return the message for a test that fails because of ``outcomes``; the timelines stand in the report section."""
     shown = [one for one in outcomes if one.verdict.fails] or list(outcomes)
-    return "\n".join(f"{opening} {_sentence(one)}" for one in shown)
+    return "\n".join(f"{opening} {sentence(one)}" for one in shown)
 
 
 def note(outcomes: Sequence[ChaosOutcome]) -> str:
@@ -24,33 +21,11 @@ def note(outcomes: Sequence[ChaosOutcome]) -> str:
     lines = []
     for one in outcomes:
         if one.verdict in _UNPROVEN:
-            lines.append(f"chaos: this failure proves nothing about chaos: {_sentence(one)}")
+            lines.append(f"chaos: this failure proves nothing about chaos: {sentence(one)}")
         elif one.verdict is not Verdict.disabled:
             lines.append(
-                f"chaos: {_sentence(one)} ({figures(one.result.details) or one.result.injected_fault})"
+                f"chaos: {sentence(one)} ({figures(one.result.details) or one.result.injected_fault})"
             )
-    return "\n".join(lines)
-
-
-def timelines(outcomes: Sequence[ChaosOutcome]) -> str:
-    """Return the report section: each outcome with its timeline, in lines of at most 100 columns."""
-    lines = [
-        wrapped
-        for one in outcomes
-        for line in (_sentence(one), *(f"    {line}" for line in timeline(one).splitlines()))
-        for wrapped in _wrapped(line)
-    ]
-    return "\n".join(lines)
-
-
-def timeline(outcome: ChaosOutcome) -> str:
-    """Return the timeline of one disruption, drawn and then told moment by moment, in seconds since the start of setup."""
-    moments = [(at, moment.replace("_", " ")) for moment, at in outcome.timeline.items()]
-    failures = outcome.verify.failures if outcome.verify else []
-    moments += [(one.at_s, f"{one.message} ({one.phase})") for one in failures]
-    lines = draw(outcome)
-    lines += [f"{at:9.3f} s  {what}" for at, what in sorted(moments)]
-    lines += [words for words in (figures(outcome.result.details), checked(outcome.verify)) if words]
     return "\n".join(lines)
 
 
@@ -64,7 +39,7 @@ def checked(verify: VerifyReport | None) -> str:
     )
     counts = {"during": verify.samples, "afterwards": verify.tries, "failed": verify.failed}
     asked = ", ".join(f"{count} x {when}" for when, count in counts.items() if count)
-    return f"check {verify.name!r}  {phases}{recovered}" + (f" ({asked})" if asked else "")
+    return f"{verify.name!r}  {phases}{recovered}" + (f" ({asked})" if asked else "")
 
 
 def summary_line(test: str, outcome: ChaosOutcome) -> str:
@@ -99,14 +74,6 @@ def figures(details: dict[str, Any]) -> str:
     )
 
 
-def _sentence(outcome: ChaosOutcome) -> str:
+def sentence(outcome: ChaosOutcome) -> str:
+    """Return name, fault, verdict and reason of a disruption as a sentence."""
     return f"{outcome.name!r} ({outcome.result.injected_fault}) is {outcome.verdict.value}: {outcome.reason}"
-
-
-def _wrapped(line: str) -> list[str]:
-    """Return ``line`` in pieces that fit; what is drawn fits by itself and keeps its blanks."""
-    if len(line) <= _COLUMNS:
-        return [line]
-    return textwrap.wrap(
-        line, _COLUMNS, subsequent_indent=" " * 15, drop_whitespace=True, break_on_hyphens=False
-    ) or [""]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from pytest_chaos.outcome import ChaosOutcome
+from pytest_chaos.outcome import ChaosOutcome, Series
 
 WIDTH: Final = 96
 _LABEL: Final = 10
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_ASCII: Final = "._-=+*%#"
 _LEGEND: Final = {
     ".": "waiting",
     "-": "starting",
@@ -17,6 +21,16 @@ _LEGEND: Final = {
     "!": "a check failed",
     "r": "recovered",
 }
+
+
+def can_show_blocks() -> bool:
+    """Tell whether standard output, as this process was started with it, takes block characters."""
+    encoding = getattr(sys.__stdout__, "encoding", None) or "ascii"
+    try:
+        _BLOCKS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 class _Scale:
@@ -30,8 +44,11 @@ class _Scale:
         return min(self._last, max(0, int(at / self._per_column)))
 
 
-def draw(outcome: ChaosOutcome, width: int = WIDTH) -> list[str]:
-    """Return setup, body, fault and checks as one row each, at most ``width`` columns wide; nothing if nothing began."""
+def draw(outcome: ChaosOutcome, *, width: int = WIDTH, blocks: bool = True) -> list[str]:
+    """Return setup, body, fault, checks, requests and errors as one row each, all to the same scale.
+
+    A row is at most ``width`` columns wide; ``blocks`` tells that block characters may be used. Nothing began, nothing is drawn.
+    """
     moments = outcome.timeline
     end = max((*moments.values(), *_failures(outcome)), default=0.0)
     if end <= 0:
@@ -45,12 +62,37 @@ def draw(outcome: ChaosOutcome, width: int = WIDTH) -> list[str]:
         "check": _row(columns, scale, _check(outcome)),
     }
     shown = {label: row for label, row in rows.items() if row.strip()}
+    charts, highest = _charts(outcome.series, end / columns, columns, _BLOCKS if blocks else _ASCII)
     legend = "  ".join(
         f"{mark} {words}" for mark, words in _LEGEND.items() if any(mark in row for row in shown.values())
     )
     ruler = "0 s" + f"{end:.3g} s".rjust(columns - 3)
+    legend = "  ".join(words for words in (legend, *highest) if words)
+    shown.update(charts)
     lines = [f"{'':{_LABEL}}{ruler}", *(f"{label:{_LABEL}}{row}" for label, row in shown.items())]
     return [line.rstrip() for line in (*lines, f"{'':{_LABEL}}{legend}" if legend else "") if line.strip()]
+
+
+def _charts(
+    series: Series | None, per_column: float, columns: int, marks: str
+) -> tuple[dict[str, str], list[str]]:
+    """Return a row for requests and one for errors, and for each how high its highest mark is."""
+    rows: dict[str, str] = {}
+    tops: list[str] = []
+    for label, counts in (("requests", series.requests), ("errors", series.errors)) if series else ():
+        highest = max(counts, default=0)
+        if not highest or series is None:
+            continue
+        row = ""
+        for column in range(columns):
+            first = math.floor((column * per_column - series.start_s) / series.width_s)
+            last = math.ceil(((column + 1) * per_column - series.start_s) / series.width_s)
+            # What falls together into one column shows its highest rate: a spike must not vanish.
+            top = max(counts[max(0, first) : max(0, last)], default=0)
+            row += marks[(top * len(marks) - 1) // highest] if top else " "
+        rows[label] = row
+        tops.append(f"{label} up to {highest / series.width_s:.0f} a second")
+    return rows, tops
 
 
 _Stroke = tuple[float, float, str]
