@@ -78,10 +78,11 @@ def properties(outcomes: Sequence[ChaosOutcome]) -> Iterator[tuple[str, str]]:
             yield f"chaos.{number}.{key}", str(value)
 
 
-def system_out(test: str, outcomes: Sequence[ChaosOutcome], told: str) -> str:
+def system_out(test: str, outcomes: Sequence[ChaosOutcome], told: str = "") -> str:
     """Return a line with the verdicts, what there is to say for people, then the outcomes as one JSON document."""
     line = "; ".join(text.summary_line(test, one) for one in outcomes).replace("\n", " ")
-    return f"{line}\n{told}\n{json.dumps([one.to_json() for one in outcomes], ensure_ascii=True)}\n"
+    document = json.dumps([one.to_json() for one in outcomes], ensure_ascii=True)
+    return "".join(f"{part}\n" for part in (line, told, document) if part)
 
 
 def _writer(config: pytest.Config) -> Any:
