@@ -13,7 +13,7 @@ from tests.support.inner import InnerPytest
 from tests.support.specs import load_spec
 
 LOOPBACK = load_spec(
-    "http://127.0.0.1:9/x", delay_seconds=2, name="rush", qps=5, headers={"Cookie": "sentinel"}
+    "http://127.0.0.1:9/x", delay_seconds=2, name="rush", qps=5, headers={"X-Session": "sentinel"}
 )
 HOLES = load_spec("http://{{HOST}}.test/{{PATH}}", name="holes", verify="a check")
 SUITE = f"""
@@ -76,7 +76,7 @@ def test_nothing_happens_and_everything_is_said(inner: InnerPytest) -> None:
     text = run.stdout
     assert re.search(r"test_inner.py::test_marked  'rush'  \(test_inner.py:7\)", text)
     assert "when     2 s after the start; the body starts once it is active" in text
-    assert re.search(r"command  fortio load .* -qps 5 .* -H 'Cookie:\*\*\*' -- http://127.0.0.1:9/x", text)
+    assert re.search(r"command  fortio load .* -qps 5 .* -H 'X-Session:\*\*\*' -- http://127.0.0.1:9/x", text)
     assert "at most 1502 requests, 300 s; caps: 5000 qps, 300 s, 1024 connections" in text
     assert "agent    planned" in text
     assert "http://127.0.0.1:9/x: loopback, allowed" in text
