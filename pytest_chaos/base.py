@@ -80,8 +80,9 @@ class Fault(BaseModel, ABC):
         del settings
         return Plan(summary=self.type)
 
-    def secrets(self) -> list[str]:
+    def secrets(self, settings: Settings) -> list[str]:
         """Return values of this fault that must stand in no output."""
+        del settings
         return []
 
     def ends_by_itself(self) -> bool:

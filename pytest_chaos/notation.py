@@ -56,7 +56,7 @@ def _url(text: str) -> str:
         raise ValueError("a URL with user information is refused; put credentials into `headers`")
     if not PLACEHOLDER.search(text):
         if not separator or scheme.lower() not in {"http", "https"}:
-            raise ValueError("only http:// and https:// URLs can be put under load")
+            raise ValueError("only http:// and https:// URLs are allowed")
         if "#" in rest:
             raise ValueError("a URL with a fragment is refused; a fragment is never sent")
     raise ValueError("not a plain ASCII URL such as http://127.0.0.1:8080/path")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 MASK: Final = "***"
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
-_SECRET_QUERY: Final = ("access_token", "api_key", "apikey", "password", "secret", "token")
+_SECRET_QUERY: Final = frozenset({"access_token", "api_key", "apikey", "password", "secret", "token"})
 _KEY_VARIABLES: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-# A shorter value stands in too many words; whoever has such a secret has none.
+# What is shorter stands in too many words; a value that nobody calls secret must look like more than a word.
 _SHORTEST: Final = 4
+_SHORTEST_UNNAMED: Final = 8
+_PARAMETER: Final = re.compile(r"([?&;])([^=&;?#\s\"'<>]+)=([^&#\s\"<>]+)")
+_CUT: Final = re.compile(r"\.\.\. \(\d+ more characters\)")
 
 
 class Redactor:
@@ -24,20 +27,20 @@ class Redactor:
     """
 
     def __init__(self, named: Iterable[str], values: Iterable[str] = ()) -> None:
-        words = sorted({*_SECRET_QUERY, *(name.lower() for name in named)})
-        self._query = re.compile(
-            rf"([?&;](?:{'|'.join(map(re.escape, words))})=)[^&;#\s\"'<>]+", re.IGNORECASE
-        )
+        self._query = _SECRET_QUERY | {name.lower() for name in named}
         keys = [os.environ[name] for name in _KEY_VARIABLES if name in os.environ]
         known = {form for value in (*values, *keys) for form in (value, value.strip(), unquote(value))}
-        longest_first = sorted((form for form in known if len(form) >= _SHORTEST), key=len, reverse=True)
-        self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._known = sorted((form for form in known if len(form) >= _SHORTEST), key=len, reverse=True)
+        self._values = re.compile("|".join(map(re.escape, self._known))) if self._known else None
 
     def text(self, text: str) -> str:
-        """Return ``text`` without secrets."""
+        """Return ``text`` without secrets, also where one was cut off in its middle."""
         if "=" in text:
-            text = self._query.sub(rf"\1{MASK}", text)
-        return self._values.sub(MASK, text) if self._values else text
+            text = _PARAMETER.sub(self._parameter, text)
+        if self._values is None:
+            return text
+        text = self._values.sub(MASK, text)
+        return self._uncut(text) if "more characters)" in text else text
 
     def json(self, value: Any) -> Any:
         """Return plain JSON without secrets, in keys as well."""
@@ -45,9 +48,59 @@ class Redactor:
             return self.text(value)
         if isinstance(value, dict):
             return {self.text(key): self.json(item) for key, item in value.items()}
-        return [self.json(item) for item in value] if isinstance(value, list) else value
+        return [self.json(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def fields(self, document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        """Return ``document`` with those of its fields that hold free text redacted; the others are ours."""
+        return {name: self.json(value) if name in names else value for name, value in document.items()}
+
+    def _parameter(self, found: re.Match[str]) -> str:
+        start, name, _ = found.groups()
+        return f"{start}{name}={MASK}" if unquote(name).lower() in self._query else found[0]
+
+    def _uncut(self, text: str) -> str:
+        """Return ``text`` without the beginnings of secrets that stand where something was cut off."""
+        parts = []
+        at = 0
+        for cut in _CUT.finditer(text):
+            before = text[at : cut.start()]
+            begun = self._begun(before)
+            parts += [before[: len(before) - begun], MASK if begun else "", cut[0]]
+            at = cut.end()
+        return "".join([*parts, text[at:]])
+
+    def _begun(self, text: str) -> int:
+        """Return how much of a secret ``text`` ends with."""
+        return next(
+            (
+                length
+                for value in self._known
+                for length in range(len(value) - 1, _SHORTEST - 1, -1)
+                if text.endswith(value[:length])
+            ),
+            0,
+        )
 
 
 def is_secret_header(name: str, named: Iterable[str]) -> bool:
     """Tell whether the value of a header is secret; ``named`` are the names that a project calls secret."""
     return name.lower() in SECRET_HEADERS or name.lower() in {one.lower() for one in named}
+
+
+def secrets_of_headers(headers: Mapping[str, str], named: Iterable[str]) -> Iterator[str]:
+    """Yield the values of headers, and the words in them that may be secrets by themselves, such as a token."""
+    for name, value in headers.items():
+        if is_secret_header(name, named) or len(value) >= _SHORTEST_UNNAMED:
+            yield value
+        yield from (word for word in re.split(r"[\s,;=\"']+", value) if len(word) >= _SHORTEST_UNNAMED)
+
+
+def secrets_of_url(url: str, named: Iterable[str]) -> Iterator[str]:
+    """Yield the values of the query parameters that are called secret."""
+    secret = _SECRET_QUERY | {name.lower() for name in named}
+    query = urlsplit(url).query
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if unquote(name).lower() in secret:
+            yield value
+    yield from (value for name, value in parse_qsl(query) if name.lower() in secret)

@@ -9,15 +9,23 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pytest_chaos.engine.private import folder
 from pytest_chaos.errors import Cancelled, ChaosError
 
 _POLL_S: Final = 0.02
 _TELL_AFTER_S: Final = 5.0
+_OUT_OF_ORDER_S: Final = 5.0
+
+
+class _Deadline(NamedTuple):
+    """A moment of ``time.monotonic()``, and in words how it came about."""
+
+    at: float
+    words: str
 
 
 class LockTimeout(ChaosError):
@@ -27,16 +35,24 @@ class LockTimeout(ChaosError):
 class Lock:
     """A lock that is held. It is a lock of the kernel's, so it is free as soon as its process is gone."""
 
-    def __init__(self, key: str, path: Path, descriptor: int, *, who: str, shared: bool) -> None:
+    def __init__(self, key: str, path: Path, descriptor: int, *, shared: bool = False) -> None:
         self.key = key
         self._path = path
         self._descriptor = descriptor
         self._shared = shared
+        self._id = f"{os.getpid()}.{time.monotonic_ns()}"
         _held.add(self)
-        if not shared:
-            os.ftruncate(descriptor, 0)
-        about = {"key": key, "process": os.getpid(), "who": who, "since": time.time()}
-        os.write(descriptor, json.dumps(about).encode() + b"\n")
+
+    def say(self, who: str) -> None:
+        """Note in the file who holds it, as a courtesy to those who wait: a full disk is no reason to fail."""
+        if not self._shared:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+        self._note({"key": self.key, "process": os.getpid(), "who": who, "since": time.time()})
+
+    def _note(self, about: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, json.dumps({**about, "id": self._id}).encode() + b"\n")
 
     def release(self) -> None:
         """Let it go. Its file is removed by whoever holds it alone, so that files do not pile up."""
@@ -44,6 +60,7 @@ class Lock:
             return
         with contextlib.suppress(OSError):
             if self._shared:
+                self._note({"left": True})
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(
                 self._descriptor
@@ -76,6 +93,7 @@ class Broker:
     def __init__(self, *, timeout_s: float, tell: Callable[[str], None]) -> None:
         self._timeout_s = timeout_s
         self._tell = tell
+        self._swept = False
 
     def take(
         self,
@@ -83,9 +101,13 @@ class Broker:
         *,
         who: str,
         shared: bool = False,
+        holding: Iterable[str] = (),
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[Lock]:
         """Take all ``keys``, or none. ``shared`` locks go together with each other, not with one that is held alone.
+
+        Everybody takes locks in the order of their keys. What comes before something in ``holding`` is out of order:
+        two who do so may wait for each other, so it is not waited for long.
 
         Raises:
             LockTimeout: one was not free within the time that the settings allow for all of them.
@@ -95,47 +117,68 @@ class Broker:
         if not wanted:
             return []
         directory = folder("locks")
-        deadline = time.monotonic() + self._timeout_s
+        if not self._swept:
+            _sweep(directory)
+            self._swept = True
+        patience_s, why = self._timeout_s, "chaos_lock_timeout"
+        if wanted[0] < max(holding, default="") and patience_s > _OUT_OF_ORDER_S:
+            patience_s = _OUT_OF_ORDER_S
+            why = "the test holds other locks, and two such tests could wait for each other: name all with lock=[...] on its mark"
+        deadline = _Deadline(time.monotonic() + patience_s, f"within {patience_s:g} s ({why})")
         taken: list[Lock] = []
         try:
             for key in wanted:
                 path = directory / hashlib.sha256(key.encode()).hexdigest()[:32]
                 taken.append(self._take(key, path, who, shared, deadline, cancelled))
-        except BaseException:
+        except BaseException as error:
             for lock in taken:
                 lock.release()
+            if isinstance(error, OSError):
+                raise ChaosError(f"the locks in {directory} cannot be used: {error}") from None
             raise
         return taken
 
     def _take(
-        self, key: str, path: Path, who: str, shared: bool, deadline: float, cancelled: Callable[[], bool]
+        self, key: str, path: Path, who: str, shared: bool, deadline: _Deadline, cancelled: Callable[[], bool]
     ) -> Lock:
+        """Queue up first: else those who share a lock could keep out for ever whoever wants it alone."""
         tell_at = time.monotonic() + _TELL_AFTER_S
-        while (descriptor := _try(path, shared)) is None:
-            now = time.monotonic()
-            if cancelled():
-                raise Cancelled("asked to stop while waiting for a lock")
-            if now >= deadline:
-                raise LockTimeout(
-                    f"{key} was not free within {self._timeout_s:g} s (chaos_lock_timeout): {_holder(path)}; "
-                    "if both may be disrupted at once, say shared=True on the mark"
-                )
-            if now >= tell_at:
-                tell_at = now + 12 * _TELL_AFTER_S
-                self._tell(f"chaos: {who} waits for {key}: {_holder(path)}")
-            time.sleep(_POLL_S)
-        return Lock(key, path, descriptor, who=who, shared=shared)
+        queue = path.with_suffix(".next")
+        turn: Lock | None = None
+        lock = None if queue.exists() else _try(key, path, shared=shared)
+        try:
+            while lock is None:
+                turn = turn or _try(key, queue)
+                if turn is not None and (lock := _try(key, path, shared=shared)) is not None:
+                    break
+                now = time.monotonic()
+                if cancelled():
+                    raise Cancelled("asked to stop while waiting for a lock")
+                if now >= deadline.at:
+                    raise LockTimeout(
+                        f"{key} was not free {deadline.words}: {_holder(path)}; "
+                        "if both may be disrupted at once, say shared=True on the mark"
+                    )
+                if now >= tell_at:
+                    tell_at = now + 12 * _TELL_AFTER_S
+                    self._tell(f"chaos: {who} waits for {key}: {_holder(path)}")
+                time.sleep(_POLL_S)
+        finally:
+            if turn is not None:
+                turn.release()
+        lock.say(who)
+        return lock
 
 
-def _try(path: Path, shared: bool) -> int | None:
-    """Return a descriptor that holds the lock; None if it is held by somebody else."""
+def _try(key: str, path: Path, *, shared: bool = False, create: bool = True) -> Lock | None:
+    """Return the lock; None if it is held by somebody else."""
     while True:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         descriptor = os.open(path, flags, 0o600)
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_nlink:
-                return descriptor
+                return Lock(key, path, descriptor, shared=shared)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -145,10 +188,31 @@ def _try(path: Path, shared: bool) -> int | None:
         os.close(descriptor)  # its last holder has just removed the file: this lock is nobody's
 
 
+def _sweep(directory: Path) -> None:
+    """Remove what killed processes have left behind: the files of locks that nobody holds."""
+    for path in list(directory.iterdir()):
+        with contextlib.suppress(OSError):
+            if (lock := _try("", path, create=False)) is not None:
+                lock.release()
+
+
 def _holder(path: Path) -> str:
     """Return in words who says to hold the lock."""
+    held: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # it is just being written
+        for line in path.read_text(encoding="utf-8").splitlines():
+            about: dict[str, Any] = json.loads(line)
+            if about.get("left") or not _is_alive(about["process"]):
+                held.pop(about["id"], None)
+            else:
+                told = f"{about['who']} (process {about['process']}) for {time.time() - about['since']:.0f} s"
+                held[about["id"]] = told
+    return f"held by {' and by '.join(held.values()) or 'somebody who does not say more'}"
+
+
+def _is_alive(process: int) -> bool:
     try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
-        return f"held by {about['who']} (process {about['process']}) for {time.time() - about['since']:.0f} s"
-    except (OSError, ValueError, LookupError, TypeError):  # it was let go, or is just being written
-        return "held by somebody who does not say more"
+        os.kill(process, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return True

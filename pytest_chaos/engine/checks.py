@@ -15,8 +15,8 @@ from pytest_chaos.scrub import clean
 Check = Callable[..., Any]
 
 
-def find_check(name: str, checks: Mapping[str, Check]) -> Check:
-    """Return the check called ``name``.
+def find_check(name: str, checks: Mapping[str, Check], *, key: str = "verify") -> Check:
+    """Return the check called ``name``, which ``key`` of a spec asks for.
 
     Raises:
         SpecError: there is none, or it cannot be called as ``check()`` or ``check(disruption)``.
@@ -24,17 +24,17 @@ def find_check(name: str, checks: Mapping[str, Check]) -> Check:
     if name not in checks:
         known = ", ".join(map(repr, checks)) or "none"
         raise SpecError(
-            f"verify: no check is called {name!r}; chaos_verifiers has: {known}{did_you_mean(name, checks)}"
+            f"{key}: no check is called {name!r}; chaos_verifiers has: {known}{did_you_mean(name, checks)}"
         )
     check = checks[name]
     if not callable(check):
-        raise SpecError(f"verify: the check {name!r} is {type(check).__name__}, not a function")
+        raise SpecError(f"{key}: the check {name!r} is {type(check).__name__}, not a function")
     if inspect.iscoroutinefunction(check) or inspect.isasyncgenfunction(check):
         raise SpecError(
-            f"verify: the check {name!r} is a coroutine function; a check must be a plain function"
+            f"{key}: the check {name!r} is a coroutine function; a check must be a plain function"
         )
     if _arity(check) is None:
-        raise SpecError(f"verify: the check {name!r} must take nothing, or the disruption alone")
+        raise SpecError(f"{key}: the check {name!r} must take nothing, or the disruption alone")
     return check
 
 
@@ -83,7 +83,7 @@ class Question:
         if inspect.iscoroutine(answer):
             answer.close()
         raise SpecError(
-            f"verify: the check {self._name!r} returned {clean(repr(answer), 80)}; "
+            f"the check {self._name!r} returned {clean(repr(answer), 80)}; "
             "it must return None or True, return False, or raise"
         )
 

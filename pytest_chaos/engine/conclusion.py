@@ -10,6 +10,7 @@ from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.series import series_of
 from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, Window
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
@@ -81,7 +82,17 @@ def _outcome(one: Disruption, **said: Any) -> ChaosOutcome:
         asked=asked_for(one.spec, one.settings),
         **said,
     )
-    return ChaosOutcome.model_validate(one.redactor.json(outcome.to_json()))
+    return without_secrets(outcome, one.redactor)
+
+
+def without_secrets(outcome: ChaosOutcome, redactor: Redactor) -> ChaosOutcome:
+    """Return ``outcome`` with the text in it redacted that may come from anywhere. Our own words stay as they are."""
+    told = redactor.fields(outcome.to_json(), "name", "reason", "asked")
+    told["result"] = redactor.fields(told["result"], "output", "error", "details")
+    if told["verify"]:
+        told["verify"] = redactor.fields(told["verify"], "name")
+        told["verify"]["failures"] = [redactor.fields(one, "message") for one in told["verify"]["failures"]]
+    return ChaosOutcome.model_validate(told)
 
 
 def _facts(

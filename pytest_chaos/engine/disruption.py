@@ -101,7 +101,7 @@ class Disruption:
     @cached_property
     def redactor(self) -> Redactor:
         """Keeps the secrets of this spec out of what is said of it."""
-        return Redactor(self.settings.secrets, self.spec.action.secrets())
+        return Redactor(self.settings.secrets, self.spec.action.secrets(self.settings))
 
     @property
     def state(self) -> State:

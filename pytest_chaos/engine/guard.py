@@ -9,16 +9,20 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 from pytest_chaos.context import Address
 from pytest_chaos.errors import TargetRefused
+from pytest_chaos.scrub import shown
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Sequence[str]]
 
 _PORTS: Final = {"http": 80, "https": 443}
+_PLAIN_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?][!\"$-\[\]-~]*)?",
+    re.IGNORECASE,
+)
 LOOPBACK: Final = "loopback, allowed"
 _FIX: Final = (
     "name it in ini chaos_allowed_targets (hosts, globs or networks, one a line) if it may be disrupted"
@@ -82,14 +86,7 @@ class Guard:
         Raises:
             TargetRefused: it is certainly outside.
         """
-        try:
-            parts = urlsplit(url)
-            host, port = (parts.hostname or "").lower(), parts.port
-        except ValueError as error:
-            raise TargetRefused(f"{url!r} is no usable URL: {error}") from None
-        if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
-            raise TargetRefused(f"{url!r}: only http and https URLs without user information are allowed")
-        port = port if port is not None else _PORTS[parts.scheme]
+        host, port = _parsed(url)
         literal = _literal(host)
         if literal is not None:
             if not self._inside(literal):
@@ -127,16 +124,38 @@ class Guard:
 
 
 def one_name(url: str) -> str:
-    """Return ``host:port`` of a target in the one spelling that all of its spellings share."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+    """Return ``host:port`` of a target in the one spelling that all of its spellings share.
+
+    Raises:
+        TargetRefused: it is no usable URL.
+    """
+    host, port = _parsed(url)
     literal = _literal(host)
     if literal is not None:
         plain = _unmapped(literal)
         host = "localhost" if plain.is_loopback else str(plain)
     elif _is_localhost(host):
         host = "localhost"
-    return f"{host.rstrip('.')}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    return f"{host.rstrip('.')}:{port}"
+
+
+def _parsed(url: str) -> tuple[str, int]:
+    """Return host and port of a URL that everybody reads alike.
+
+    What is left out of the pattern is what parsers are known to disagree about: white space, control characters and
+    backslashes, anything but ASCII, zones, escapes in the host, user information, and fragments, which are never sent.
+
+    Raises:
+        TargetRefused: it is none.
+    """
+    found = _PLAIN_URL.fullmatch(url)
+    port = int(found["port"]) if found and found["port"] else None
+    if found is None or (port is not None and not 0 < port < 65_536):
+        raise TargetRefused(
+            f"{shown(re.sub('//[^/@]*@', '//***@', url), 200)} is no usable URL: plain http or https, ASCII only "
+            "(a name in another script as punycode), without user information, zone or fragment"
+        )
+    return found["host"].strip("[]").lower(), port or _PORTS[found["scheme"].lower()]
 
 
 def _literal(host: str) -> IP | None:

@@ -101,8 +101,9 @@ def plan_disruption(
         recover_within=spec.recover_within,
         warnings=[*plan.warnings, *_warnings(spec, wait, targets)],
     )
-    redactor = Redactor(settings.secrets, spec.action.secrets())
-    return DisruptionPlan.model_validate(redactor.json(told.model_dump()))
+    redactor = Redactor(settings.secrets, spec.action.secrets(settings))
+    free = ("name", "trigger", "summary", "argv", "targets", "warnings")
+    return DisruptionPlan.model_validate(redactor.fields(told.model_dump(), *free))
 
 
 def lines(plan: DisruptionPlan) -> Iterator[str]:

@@ -18,10 +18,7 @@ def folder(name: str) -> Path:
     Raises:
         ChaosError: what is there is not a directory of this user alone.
     """
-    base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    if not base.is_absolute() or not base.is_dir():
-        base = Path(tempfile.gettempdir())
-    own = base / f"pytest-chaos-{os.getuid()}"
+    own = _base() / f"pytest-chaos-{os.getuid()}"
     for path in (own, own / name):
         try:
             path.mkdir(mode=0o700, exist_ok=True)
@@ -33,3 +30,14 @@ def folder(name: str) -> Path:
                 f"{path} is not a directory of your own with mode 0700: remove it, or set XDG_RUNTIME_DIR"
             )
     return own / name
+
+
+def _base() -> Path:
+    """Return where it stands. A runtime directory that is somebody else's, as after ``su``, is as good as none."""
+    named = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        if os.path.isabs(named) and os.stat(named).st_uid == os.getuid():  # noqa: PTH116, PTH117 - any text may stand there
+            return Path(named)
+    except (OSError, ValueError):
+        pass
+    return Path(tempfile.gettempdir())

@@ -11,7 +11,14 @@ from typing import Final
 
 from pytest_chaos.context import Span
 from pytest_chaos.engine.checks import Check, find_check
-from pytest_chaos.engine.conclusion import asked_for, conclude, never_ran, refused, worth_checking
+from pytest_chaos.engine.conclusion import (
+    asked_for,
+    conclude,
+    never_ran,
+    refused,
+    without_secrets,
+    worth_checking,
+)
 from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.permit import AbortFile, check_permit
@@ -97,12 +104,15 @@ class Run:
         check_permit(self._settings)
         for disruption in self.disruptions:
             self._culprit = disruption
-            named = (disruption.spec.verify, disruption.spec.abort_when)
-            disruption.prepare(*(None if name is None else find_check(name, self._checks) for name in named))
+            spec = disruption.spec
+            disruption.prepare(self._named("verify", spec.verify), self._named("abort_when", spec.abort_when))
         for disruption in self.disruptions:
             self._culprit = disruption
             disruption.check_steady_state()
         self._culprit = None
+
+    def _named(self, key: str, name: str | None) -> Check | None:
+        return None if name is None else find_check(name, self._checks, key=key)
 
     def begin(self) -> None:
         """Start the disruptions and wait as ``wait`` says.
@@ -139,9 +149,9 @@ class Run:
 
     def body_starts(self) -> None:
         """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""
+        self._body_started = time.monotonic()
         if self.wait is Wait.none:
             self._start()
-        self._body_started = time.monotonic()
 
     def checkpoint(self, milestone: Milestone) -> None:
         """Wait until whatever fires at ``milestone`` is active.
@@ -182,9 +192,9 @@ class Run:
         deadline = time.monotonic() + self._settings.stop_timeout_s
         for disruption in self.disruptions:
             disruption.join(max(0.1, deadline - time.monotonic()))
-        self._abort_file.end()
         window = self._window()
         self._recover([one for one in self.disruptions if worth_checking(one, body, window)])
+        self._abort_file.end()
         self.outcomes = [self._conclude(disruption, body) for disruption in self.disruptions]
         return self.outcomes
 
@@ -207,6 +217,7 @@ class Run:
     def _abort(self, reason: str) -> None:
         for disruption in self.disruptions:
             disruption.abort(reason, broke=False)
+            disruption.give_up_checking()
 
     def _recover(self, disruptions: Sequence[Disruption]) -> None:
         """Ask for all of them at once, since each one's clock runs from its own end."""
@@ -264,18 +275,17 @@ def unrun(
     specs: Sequence[ChaosSpec], verdict: Verdict, reason: str, *, test: str, settings: Settings
 ) -> list[ChaosOutcome]:
     """Return the outcomes of specs that were never started for ``test``."""
-    found = []
-    for spec in specs:
-        redactor = Redactor(settings.secrets, spec.action.secrets())
-        told = redactor.text(reason)
-        found.append(
+    return [
+        without_secrets(
             ChaosOutcome(
                 name=spec.name,
                 verdict=verdict,
-                reason=told,
-                result=never_ran(spec, told),
+                reason=reason,
+                result=never_ran(spec, reason),
                 test=test,
-                asked=redactor.text(asked_for(spec, settings)),
-            )
+                asked=asked_for(spec, settings),
+            ),
+            Redactor(settings.secrets, spec.action.secrets(settings)),
         )
-    return found
+        for spec in specs
+    ]

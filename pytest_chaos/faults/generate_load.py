@@ -21,7 +21,7 @@ from pytest_chaos.limits import HARD_MAX_CONCURRENCY, HARD_MAX_QPS
 from pytest_chaos.notation import Duration, Headers, Plain, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
-from pytest_chaos.secrecy import MASK, is_secret_header
+from pytest_chaos.secrecy import MASK, is_secret_header, secrets_of_headers, secrets_of_url
 from pytest_chaos.settings import Settings
 
 # fortio paces wrongly under a short -t, so it always gets a long one; it only bounds an orphan.
@@ -144,9 +144,13 @@ class GenerateLoadFault(Fault):
         """Return the one URL."""
         return [self.target.service_url]
 
-    def secrets(self) -> list[str]:
-        """Return the values of all headers, as far as they are filled in."""
-        return [value for value in self.target.headers.values() if not PLACEHOLDER.search(value)]
+    def secrets(self, settings: Settings) -> list[str]:
+        """Return what headers and the query hold that may be secret."""
+        found = [
+            *secrets_of_headers(self.target.headers, settings.secrets),
+            *secrets_of_url(self.target.service_url, settings.secrets),
+        ]
+        return [value for value in found if not PLACEHOLDER.search(value)]
 
     def ends_by_itself(self) -> bool:
         """Tell whether there is a duration."""

@@ -251,6 +251,13 @@ class ChaosInjector:
         Raises:
             SpecError: a spec is wrong; nothing is started.
         """
+        made = self._made(specs, wait, min_overlap, check=check)
+        del specs  # nothing of what was authored may stand in a traceback that shows local variables
+        return _or_raise(made)
+
+    def _made(
+        self, specs: Sequence[Any], wait: str | None, min_overlap: float | None, *, check: bool
+    ) -> Injection | SpecError:
         try:
             given = self._read(specs)
             if not given:
@@ -262,7 +269,7 @@ class ChaosInjector:
         except SpecError as error:
             told = Redactor(self._settings.secrets).text(str(error))
             self._refused.append(refused(told, test=self._test))
-            raise SpecError(told) from None
+            return SpecError(told)
         injection = Injection(
             given,
             lambda cancelled: self._new_run(given, how, share, cancelled),
@@ -305,7 +312,9 @@ class ChaosInjector:
         check: bool = True,
     ) -> Injection:
         """Start disruptions now. What is not stopped when the body ends is stopped and judged then."""
-        injection = self.inject(*specs, wait=wait, min_overlap=min_overlap, check=check)
+        made = self._made(specs, wait, min_overlap, check=check)
+        del specs
+        injection = _or_raise(made)
         injection.begin()
         return injection
 
@@ -328,7 +337,9 @@ class ChaosInjector:
     def run(self, *specs: Any, check: bool = True) -> list[ChaosOutcome]:
         """Run disruptions to their end, which needs faults that end by themselves, and return the outcomes."""
         __tracebackhide__ = True
-        with self.inject(*specs, wait="done", check=check) as injection:
+        made = self._made(specs, "done", None, check=check)
+        del specs
+        with _or_raise(made) as injection:
             pass
         return injection.outcomes
 
@@ -339,6 +350,12 @@ class ChaosInjector:
         for one in self._injections:
             one.end(body)
         return self.outcomes
+
+
+def _or_raise(made: Injection | SpecError) -> Injection:
+    if isinstance(made, SpecError):
+        raise made
+    return made
 
 
 def refused(reason: str, *, test: str) -> ChaosOutcome:

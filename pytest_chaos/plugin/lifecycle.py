@@ -26,7 +26,6 @@ from pytest_chaos.plugin.timeline import can_show_blocks
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 
-_PROBLEM = pytest.StashKey[ChaosError]()
 _NEVER_ABSORBED = frozenset({Verdict.inconclusive, Verdict.error})
 
 
@@ -53,19 +52,17 @@ class Lifecycle:
             marked = self.collection.marked(item)
         except SpecError:  # a mark that came after collection; its setup is going to say so
             marked = Marked()
-        locks = self._runs.lock_known(item, marked)
-        if locks.problem is not None:
-            item.stash[_PROBLEM] = locks.problem
+        self._runs.hold_known(item, marked)
         try:
             return (yield)
         finally:
-            locks.release()
+            self._runs.release(item)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Note when setup begins, the zero of the timeline. Of a test whose first mark a fixture adds, it is the start."""
         item.stash[SETUP_BEGAN] = time.monotonic()
-        if (problem := item.stash.get(_PROBLEM, None)) is not None:
+        if (problem := self._runs.problem_of(item)) is not None:
             attempt = self._attempt(item)
             self._abandon(item, attempt, problem)
             pytest.fail(text.failure(attempt.outcomes, "the test was not run:"), pytrace=False)
@@ -86,6 +83,7 @@ class Lifecycle:
                 settings=self._settings,
             )
             return
+        self._runs.locks_of(item)  # before our own finalizer, so that they are let go after it
         item.addfinalizer(lambda: self._finalize(item, attempt))
         try:
             self._begin(item, attempt)
@@ -218,6 +216,8 @@ class Lifecycle:
         """Yield the injector of one test, and stop what it started."""
         item: pytest.Item = request.node
         attempt = self._attempt(item)
+        if not self._in_peace:
+            self._runs.locks_of(item)
         injector = attempt.injector = ChaosInjector(
             new_run=lambda specs, wait, share, cancelled: self._runs.new(
                 item, attempt, specs, wait=wait, min_overlap=share, cancelled=cancelled

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from pytest_chaos.engine.broker import Broker, Lock
 from pytest_chaos.engine.guard import one_name
+from pytest_chaos.engine.permit import check_permit
 from pytest_chaos.errors import ChaosError
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin.marks import Marked
@@ -23,21 +25,20 @@ class TestLocks:
 
     __test__ = False  # pytest collects classes by name
 
-    def __init__(self, broker: Broker, test: str, marked: Marked) -> None:
+    def __init__(self, broker: Broker, settings: Settings, test: str) -> None:
         self._broker = broker
+        self._settings = settings
         self._test = test
-        self._marked = marked
         self._taken: dict[str, Lock] = {}
+        self._turn = threading.Lock()
         self.problem: ChaosError | None = None
 
-    def take_known(self, settings: Settings) -> None:
+    def take_known(self, marked: Marked) -> None:
         """Take all locks of the test before its setup, if no fixture is needed to know them; what goes wrong is kept."""
-        urls = [url for spec in self._marked.specs for url in fill_known(spec, settings).action.targets()]
-        if any(map(names, urls)) and not self._marked.lock:
-            return
-        known = [one_name(url) for url in urls if not names(url)]
         try:
-            self._take([*known, *(f"lock {name!r}" for name in self._marked.lock)])
+            urls = [url for spec in marked.specs for url in fill_known(spec, self._settings).action.targets()]
+            if marked.lock or not any(map(names, urls)):
+                self._take([one_name(url) for url in urls if not names(url)], marked)
         except ChaosError as problem:
             self.problem = problem
 
@@ -45,8 +46,8 @@ class TestLocks:
         self,
         filled: Sequence[ChaosSpec],
         authored: Sequence[ChaosSpec],
+        marked: Marked,
         *,
-        settings: Settings,
         cancelled: Callable[[], bool],
     ) -> None:
         """Take what has not been taken yet for specs whose placeholders are filled, in one go.
@@ -55,12 +56,30 @@ class TestLocks:
             LockTimeout: something was not free in time.
             Cancelled: nobody wants it any more.
         """
-        if not self._marked.lock:
-            self._take(_keys(filled, authored, settings), cancelled)
+        keys = [] if marked.lock else _keys(filled, authored, self._settings)
+        while not self._turn.acquire(timeout=0.1):  # another block of the same test is at it
+            if cancelled():
+                return
+        try:
+            self._take(keys, marked, cancelled)
+        finally:
+            self._turn.release()
 
-    def _take(self, keys: Sequence[str], cancelled: Callable[[], bool] = lambda: False) -> None:
-        missing = [key for key in keys if key not in self._taken]
-        taken = self._broker.take(missing, who=self._test, shared=self._marked.shared, cancelled=cancelled)
+    def _take(
+        self, keys: Sequence[str], marked: Marked, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        missing = {*keys, *(f"lock {name!r}" for name in marked.lock)} - self._taken.keys()
+        if not missing:
+            return
+
+        def enough() -> bool:
+            check_permit(self._settings)
+            return cancelled()
+
+        enough()
+        taken = self._broker.take(
+            missing, who=self._test, shared=marked.shared, holding=self._taken, cancelled=enough
+        )
         self._taken.update({lock.key: lock for lock in taken})
 
     def release(self) -> None:

@@ -75,7 +75,10 @@ class SpecReader:
             for name, value in _read_keywords(mark.kwargs).items():
                 told[name][value] = None
             entries = [*mark.args, *([mark.kwargs["spec"]] if "spec" in mark.kwargs else [])]
-            if not entries:
+            if not entries and not mark.kwargs.keys() <= {
+                "lock",
+                "shared",
+            }:  # these serve blocks of the injector
                 raise SpecError(
                     f"chaos(): {', '.join(sorted(mark.kwargs))} without a spec; give the spec as first argument"
                 )

@@ -91,7 +91,8 @@ def _merged(config: pytest.Config, option: Option) -> Any:
             return tuple(option.read(item) for item in items)
         return option.read(str(given).strip())
     except ValueError as error:
-        raise pytest.UsageError(f"{source}: {error} (got {given!r})") from None
+        shown = [item.partition("=")[0] for item in given] if option.name == "var" else given
+        raise pytest.UsageError(f"{source}: {error} (got {shown!r})") from None
 
 
 def _items(given: list[str], words: bool) -> list[str]:

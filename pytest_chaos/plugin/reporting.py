@@ -103,22 +103,21 @@ class Reporting:
         self._show_outcomes(terminalreporter)
         if _ON_GITHUB in os.environ:
             for line in self._annotations():
-                terminalreporter.write_line(line)
+                terminalreporter.line(line)
         if self._settings.disable:
-            terminalreporter.write_line(
-                "chaos is disabled (--chaos-disable): every test ran in peace", yellow=True
-            )
+            terminalreporter.line("chaos is disabled (--chaos-disable): every test ran in peace", yellow=True)
         if self._plain:
             many = "1 test carries" if len(self._plain) == 1 else f"{len(self._plain)} tests carry"
-            terminalreporter.write_line(f"{many} a bare chaos mark: a category, no chaos")
+            terminalreporter.line(f"{many} a bare chaos mark: a category, no chaos")
 
     def _show_outcomes(self, terminal: pytest.TerminalReporter) -> None:
         for test, outcomes in self._outcomes.items():
             for one in outcomes:
-                terminal.write_line(text.summary_line(test, one), **_colour(one.verdict))
-                if one.verdict.fails and self._config.get_verbosity() >= 0:
+                terminal.line(text.summary_line(test, one), **_colour(one.verdict))
+                is_worth_a_reason = one.verdict.fails or one.verdict is Verdict.not_judged
+                if is_worth_a_reason and self._config.get_verbosity() >= 0:
                     for line in one.reason.splitlines():
-                        terminal.write_line(f"             {line}")
+                        terminal.line(f"             {line}")
 
     def _annotations(self) -> Iterator[str]:
         for test, outcomes in self._outcomes.items():

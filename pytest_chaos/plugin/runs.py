@@ -10,6 +10,7 @@ import pytest
 from pytest_chaos.engine.broker import Broker
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.run import Run, Wait
+from pytest_chaos.errors import ChaosError
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin.attempt import Attempt
 from pytest_chaos.plugin.locks import TestLocks
@@ -30,11 +31,30 @@ class Runs:
         self._guard = Guard(settings.allowed_targets)
         self._broker = Broker(timeout_s=settings.lock_timeout_s, tell=lambda line: tell(config, line))
 
-    def lock_known(self, item: pytest.Item, marked: Marked) -> TestLocks:
-        """Lock what ``item`` disrupts, if that is known without its fixtures. Whoever asks must release it."""
-        locks = item.stash[_LOCKS] = TestLocks(self._broker, item.nodeid, marked)
-        locks.take_known(self._settings)
-        return locks
+    def locks_of(self, item: pytest.Item) -> TestLocks:
+        """Return the locks of ``item``. They are let go with its last finalizer, if nobody does so later."""
+        known = item.stash.get(_LOCKS, None)
+        if known is None:
+            known = item.stash[_LOCKS] = TestLocks(self._broker, self._settings, item.nodeid)
+            item.addfinalizer(lambda: self.release(item))
+        return known
+
+    def hold_known(self, item: pytest.Item, marked: Marked) -> None:
+        """Lock what ``item`` disrupts, if that is known without its fixtures, until ``release``."""
+        locks = item.stash[_LOCKS] = TestLocks(self._broker, self._settings, item.nodeid)
+        if not any(mark.name == "skip" for mark in item.iter_markers()):
+            locks.take_known(marked)
+
+    def problem_of(self, item: pytest.Item) -> ChaosError | None:
+        """Return why the targets of ``item`` could not be had before its setup, if that is so."""
+        locks = item.stash.get(_LOCKS, None)
+        return None if locks is None else locks.problem
+
+    def release(self, item: pytest.Item) -> None:
+        """Let the locks of ``item`` go."""
+        if _LOCKS in item.stash:
+            item.stash[_LOCKS].release()
+            del item.stash[_LOCKS]
 
     def new(
         self,
@@ -59,7 +79,7 @@ class Runs:
         checks = self._checks(
             item, request, [key for spec in specs for key in (spec.verify, spec.abort_when)]
         )
-        self._locks(item, attempt.marked).take(filled, specs, settings=self._settings, cancelled=cancelled)
+        self.locks_of(item).take(filled, specs, attempt.marked, cancelled=cancelled)
         run = Run(
             filled,
             authored=specs,
@@ -76,14 +96,6 @@ class Runs:
         run.cover(attempt.benchmark.rounds.from_now())
         attempt.started += len(specs)
         return run
-
-    def _locks(self, item: pytest.Item, marked: Marked) -> TestLocks:
-        """Return the locks of ``item``; they are made here if its first chaos came only after its setup had begun."""
-        known = item.stash.get(_LOCKS, None)
-        if known is None:
-            known = self.lock_known(item, marked)
-            item.addfinalizer(known.release)
-        return known
 
     def _checks(
         self, item: pytest.Item, request: pytest.FixtureRequest | None, keys: list[str | None]
