@@ -18,6 +18,11 @@ TEXTS = (
         "Write what each chaos test does as JSON, with or without dry run",
     ),
     (
+        "--chaos-summary=FILE",
+        "chaos_summary (string)",
+        "Write the outcomes as a table in Markdown, for the summary of a CI run",
+    ),
+    (
         "--chaos-var=NAME=VALUE",
         None,
         "Fill {{NAME}} in specs; may be given several times, and wins over chaos_variables",
@@ -72,9 +77,30 @@ TEXTS = (
         "How long a check may take to answer",
     ),
     (
+        "--chaos-lock-timeout=SECONDS",
+        "chaos_lock_timeout (float)",
+        "How long to wait for targets that another test disrupts",
+    ),
+    (
         None,
         "chaos_allowed_targets (linelist)",
         "Hosts, globs and networks that may be disrupted besides loopback, one a line",
+    ),
+    (
+        None,
+        "chaos_environment (linelist)",
+        "NAME=VALUE: the environment variable NAME must have this value, or nothing runs; one a line",
+    ),
+    (None, "chaos_abort_file (string)", "When this file is there, everything stops and nothing starts"),
+    (
+        None,
+        "chaos_secrets (linelist)",
+        "Names of headers and query parameters whose values are secret, besides Authorization and the like",
+    ),
+    (
+        None,
+        "chaos_allow_visible_headers (bool)",
+        "Let secret headers be sent, although processes of the same user can read them on fortio's command line",
     ),
     (
         None,

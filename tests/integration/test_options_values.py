@@ -21,6 +21,7 @@ VALUES = {
     "start_timeout_s": ("start-timeout", "start_timeout", 1.5, 2.5, 3.5, 30.0),
     "stop_timeout_s": ("stop-timeout", "stop_timeout", 1.5, 2.5, 3.5, 10.0),
     "check_timeout_s": ("check-timeout", "check_timeout", 0.1, 2.5, 3.5, 10.0),
+    "lock_timeout_s": ("lock-timeout", "lock_timeout", 0.0, 2.5, 3.5, 300.0),
     "max_qps": (None, "max_qps", None, 11, 12, 5000),
     "max_duration_s": (None, "max_duration", None, 1.5, 2.5, 300.0),
     "max_concurrency": (None, "max_concurrency", None, 11, 12, 1024),
@@ -29,7 +30,9 @@ VALUES = {
     "model_timeout_s": ("model-timeout", "model_timeout", 1.5, 2.5, 3.5, 30.0),
     "max_tokens": ("max-tokens", "max_tokens", 11, 12, 13, 50_000),
     "plan_dir": ("plan-dir", "plan_dir", "/cli", "/environment", "/ini", None),
+    "summary": ("summary", "summary", "/cli", "/environment", "/ini", None),
     "fortio": ("fortio", "fortio", "/cli", "/environment", "/ini", None),
+    "abort_file": (None, "abort_file", None, "/environment", "/ini", None),
 }
 
 
@@ -83,6 +86,7 @@ def test_precedence_of_a_flag(
     [
         ("allowed_targets", "allowed_targets", "*.test\n10.0.0.0/8\n\n", "shop.test\n[::1]", ()),
         ("env_names", "env", "A\nB", "C", ()),
+        ("secrets", "secrets", "X-Token api_key\nsession", "X-Other", ()),
         ("junit", "junit", "system-out", "properties", ("properties", "system-out")),
     ],
 )
@@ -101,6 +105,34 @@ def test_lists_stand_one_item_a_line(
     assert settings(inner("", conftest=SHOW, ini={f"chaos_{key}": ini}))[name] == tuple(environment.split())
 
 
+def test_the_environment_that_is_asked_for_is_read_in_pairs(
+    inner: InnerPytest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ini = {"chaos_environment": "STAGE=a test = system\nREGION="}
+    assert settings(inner("", conftest=SHOW))["environment"] == ()
+    assert settings(inner("", conftest=SHOW, ini=ini))["environment"] == (
+        ("STAGE", "a test = system"),
+        ("REGION", ""),
+    )
+    monkeypatch.setenv("PYTEST_CHAOS_ENVIRONMENT", "STAGE=other")
+    assert settings(inner("", conftest=SHOW, ini=ini))["environment"] == (("STAGE", "other"),)
+
+
+def test_headers_are_made_visible_by_the_project_alone(
+    inner: InnerPytest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ini = {"chaos_allow_visible_headers": "yes"}
+    assert settings(inner("", conftest=SHOW))["allow_visible_headers"] is False
+    assert settings(inner("", conftest=SHOW, ini=ini))["allow_visible_headers"] is True
+    monkeypatch.setenv("PYTEST_CHAOS_ALLOW_VISIBLE_HEADERS", "no")
+    assert settings(inner("", conftest=SHOW, ini=ini))["allow_visible_headers"] is False
+
+
+def test_the_abort_file_stands_beside_the_ini_file(inner: InnerPytest) -> None:
+    run = inner("", conftest=SHOW, ini={"chaos_abort_file": "stop/chaos"})
+    assert settings(run)["abort_file"] == str(run.path / "stop" / "chaos")
+
+
 @pytest.mark.parametrize(
     ("given", "kept"), [("", ()), ("properties  system-out", ("properties", "system-out"))]
 )
@@ -115,6 +147,9 @@ RANGES = {
     ),
     "stop_timeout": ("must be a number from 1 to 600", ["0", "601", "nan", "ten"]),
     "check_timeout": ("must be a number from 0.1 to 600", ["0", "0.09", "601", "inf", "10s"]),
+    "lock_timeout": ("must be a number from 0 to 86400", ["-1", "86401", "nan", "5m", ""]),
+    "environment": ("must be NAME=VALUE", ["STAGE", "=x", "a b=c"]),
+    "allow_visible_headers": ("must be true or false", ["maybe"]),
     "max_qps": ("must be a whole number from 1 to 50000", ["0", "-1", "1.5", "abc", "50001", "1e3", ""]),
     "model_timeout": ("must be a number from 0.1 to 600", ["0", "601", "nan"]),
     "max_tokens": ("must be a whole number from 1 to 10000000", ["0", "1.5", "10000001"]),
@@ -129,6 +164,7 @@ ON_THE_COMMAND_LINE = {
     "start_timeout",
     "stop_timeout",
     "check_timeout",
+    "lock_timeout",
     "model_timeout",
     "max_tokens",
     "agent",
@@ -254,6 +290,9 @@ def test_strict_config_knows_every_key(inner: InnerPytest) -> None:
         "chaos_junit": "properties",
         "chaos_env": "A",
         "chaos_allowed_targets": "*.test",
+        "chaos_environment": "A=B",
+        "chaos_secrets": "X-Token",
+        "chaos_allow_visible_headers": "no",
     }
     run = inner("def test_it(): pass", "--strict-config", "--strict-markers", ini=ini)
     assert run.words == {"test_it": "passed"}
