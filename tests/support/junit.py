@@ -23,10 +23,10 @@ class JunitCase:
 
     @property
     def chaos(self) -> list[dict[str, Any]]:
-        """The outcomes in the one chaos ``<system-out>``: the JSON document behind the line for people."""
+        """The outcomes in the one chaos ``<system-out>``: the JSON document behind what is for people."""
         found = [text for text in self.system_out if '"verdict"' in text]
         assert len(found) == 1, f"{len(found)} chaos system-outs in {self.name}: {self.system_out}"
-        outcomes = json.loads(found[0].partition("\n")[2])
+        outcomes = json.loads(found[0].rstrip().rpartition("\n")[2])
         assert isinstance(outcomes, list)
         return outcomes
 
