@@ -21,8 +21,8 @@ _DURATION: Final = (
 )
 _PORT: Final = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9][0-9]|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _URL: Final = (
-    r"[Hh][Tt][Tt][Pp][Ss]?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::" + _PORT + r")?"
-    r"(?:[/?][A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*)?" + _END
+    r"[Hh][Tt][Tt][Pp][Ss]?://(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[A-Za-z0-9._~-]+)(?::" + _PORT + r")?"
+    r"(?:[/?](?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)?" + _END
 )
 _HOLE: Final = rf"(?![^/?#]*//[^/?#]*@)[ -~]*{PLACEHOLDER.pattern}[ -~]*{_END}"
 # Names of headers that belong to the connection, in any case.

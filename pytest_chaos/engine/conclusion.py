@@ -132,6 +132,11 @@ def _machinery(one: Disruption) -> str | None:
     for asking in (one.watch, one.brake):
         if asking is not None and asking.broken is not None:
             return asking.broken
+    if one.deaf:
+        return (
+            f"the trigger {one.spec.trigger.type!r} says that it listens, but did not set ctx.listening within "
+            f"{one.settings.start_timeout_s:g} s (chaos_start_timeout)"
+        )
     if not one.was_started or one.finished.is_set():
         return None
     if one.was_fired:

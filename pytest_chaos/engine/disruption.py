@@ -52,6 +52,7 @@ class Disruption:
         cancelled: why the trigger or the fault ended early, if that is so.
         skipped: why the trigger wants the test to be skipped, if it does.
         aborted: why it was stopped before its time, if it was.
+        deaf: whether the trigger said that it listens, and never did.
         gave_up: why nobody waited for it any longer, if that is so.
         watch: asks the check that the spec names in ``verify``, if it names one.
         brake: asks the one that it names in ``abort_when``.
@@ -82,6 +83,7 @@ class Disruption:
         self.cancelled: str = ""
         self.skipped: str | None = None
         self.gave_up: str = ""
+        self.deaf = False
         self.watch: Watch | None = None
         self.brake: Brake | None = None
         self.aborted: Aborted | None = None
@@ -175,12 +177,18 @@ class Disruption:
         self._note("planned")
         self._thread.start()
         if self.spec.trigger.listens:  # what the first line of the body does must be heard
-            while not (self.ctx.listening.wait(_POLL_S) or self.finished.is_set()):
-                pass
+            self._wait_listening()
         if self.watch is not None:
             self.watch.start()
         if self.brake is not None:
             self.brake.start()
+
+    def _wait_listening(self) -> None:
+        deadline = time.monotonic() + self.settings.start_timeout_s
+        while not (self.ctx.listening.wait(_POLL_S) or self.finished.is_set() or self.ctx.stop.is_set()):
+            if time.monotonic() > deadline:
+                self.deaf = True
+                return
 
     def wait_active(self, timeout_s: float) -> bool:
         """Wait until it is active or over, at most ``timeout_s`` after the trigger fired; tell whether it was active."""

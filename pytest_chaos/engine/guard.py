@@ -71,10 +71,8 @@ class Guard:
             ) from None
         if not addresses:
             raise TargetRefused(f"the host {host!r} of {url} has no address")
-        trusted = self._named(host)
         for address in addresses:
-            inside = self._inside(address) and (not _is_localhost(host) or _unmapped(address).is_loopback)
-            if not (inside or (trusted and not _never(address))):
+            if not self._inside_by_name(host, address):
                 raise TargetRefused(f"{url}: {host} resolves to {address}, which is outside; {_FIX}")
         # fortio prefers IPv4, and so do most test servers that listen on "localhost".
         first = min(addresses, key=lambda address: _unmapped(address).version)
@@ -117,9 +115,16 @@ class Guard:
         return any(fnmatch.fnmatchcase(host.rstrip("."), name) for name in self._names)
 
     def _inside(self, address: IP) -> bool:
+        return _unmapped(address).is_loopback or self._in_networks(address)
+
+    def _inside_by_name(self, host: str, address: IP) -> bool:
+        """A name other than localhost that happens to resolve to loopback is somebody else's to change."""
+        if _is_localhost(host):
+            return _unmapped(address).is_loopback
+        return self._in_networks(address) or (self._named(host) and not _never(address))
+
+    def _in_networks(self, address: IP) -> bool:
         plain = _unmapped(address)
-        if plain.is_loopback:
-            return True
         return not _never(plain) and any(plain in network for network in self._networks)
 
 
@@ -150,7 +155,12 @@ def _parsed(url: str) -> tuple[str, int]:
     """
     found = _PLAIN_URL.fullmatch(url)
     port = int(found["port"]) if found and found["port"] else None
-    if found is None or (port is not None and not 0 < port < 65_536):
+    bracketed = found is not None and found["host"].startswith("[")
+    if (
+        found is None
+        or (port is not None and not 0 < port < 65_536)
+        or (bracketed and not isinstance(_literal(found["host"].strip("[]")), ipaddress.IPv6Address))
+    ):
         raise TargetRefused(
             f"{shown(re.sub('//[^/@]*@', '//***@', url), 200)} is no usable URL: plain http or https, ASCII only "
             "(a name in another script as punycode), without user information, zone or fragment"

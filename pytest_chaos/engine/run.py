@@ -145,7 +145,7 @@ class Run:
                     disruption.gave_up = "it was not over in time (wait='done')"
                     raise NotStarted(f"{disruption.spec.name!r} was not over")
             self._over = time.monotonic()
-            self._recover(self.disruptions)
+            _recover(self.disruptions)
 
     def body_starts(self) -> None:
         """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""
@@ -186,17 +186,28 @@ class Run:
 
     def end(self, body: Body) -> list[ChaosOutcome]:
         """Stop everything, wait for it, judge it. The second call returns what the first one said."""
-        if self.outcomes:
-            return self.outcomes
-        self.stop()
+        end_all([self], body)
+        return self.outcomes
+
+    def settle(self) -> None:
+        """Wait for everything to stop."""
         deadline = time.monotonic() + self._settings.stop_timeout_s
         for disruption in self.disruptions:
             disruption.join(max(0.1, deadline - time.monotonic()))
-        window = self._window()
-        self._recover([one for one in self.disruptions if worth_checking(one, body, window)])
+
+    def to_recover(self, body: Body) -> list[Disruption]:
+        """Return the disruptions for which it matters how the system is afterwards."""
+        return [one for one in self.disruptions if worth_checking(one, body, self._window())]
+
+    def conclude(self, body: Body) -> None:
+        """Judge everything."""
         self._abort_file.end()
         self.outcomes = [self._conclude(disruption, body) for disruption in self.disruptions]
-        return self.outcomes
+
+    def give_up_checking(self) -> None:
+        """Ask no check any more."""
+        for disruption in self.disruptions:
+            disruption.give_up_checking()
 
     def refuse(self, reason: str) -> list[ChaosOutcome]:
         """Give outcomes for disruptions that were never started, because of ``reason``."""
@@ -218,22 +229,6 @@ class Run:
         for disruption in self.disruptions:
             disruption.abort(reason, broke=False)
             disruption.give_up_checking()
-
-    def _recover(self, disruptions: Sequence[Disruption]) -> None:
-        """Ask for all of them at once, since each one's clock runs from its own end."""
-        watched = [one for one in disruptions if one.watch is not None]
-        threads = [
-            threading.Thread(target=one.recover, name="pytest-chaos-recovery", daemon=True) for one in watched
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        except BaseException:  # Ctrl-C and the like
-            for one in watched:
-                one.give_up_checking()
-            raise
 
     def _window(self) -> Span | None:
         if self.wait is Wait.done:
@@ -269,6 +264,35 @@ class Run:
             return refused(
                 disruption, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
             )
+
+
+def end_all(runs: Sequence[Run], body: Body) -> None:
+    """End what runs together for one test: nothing is asked or judged while another still disrupts."""
+    runs = [run for run in runs if not run.outcomes]
+    for run in runs:
+        run.stop()
+    for run in runs:
+        run.settle()
+    _recover([one for run in runs for one in run.to_recover(body)])
+    for run in runs:
+        run.conclude(body)
+
+
+def _recover(disruptions: Sequence[Disruption]) -> None:
+    """Ask the checks of all of them at once, since each one's clock runs from its own end."""
+    watched = [one for one in disruptions if one.watch is not None]
+    threads = [
+        threading.Thread(target=one.recover, name="pytest-chaos-recovery", daemon=True) for one in watched
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:  # Ctrl-C and the like
+        for one in watched:
+            one.give_up_checking()
+        raise
 
 
 def unrun(

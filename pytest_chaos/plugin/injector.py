@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pytest_chaos.engine.run import NotStarted, Run, Wait, unrun
+from pytest_chaos.engine.run import NotStarted, Run, Wait, end_all, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.milestones import Milestones
@@ -138,6 +138,15 @@ class Injection:
                 self.outcomes = self._unrun(Verdict.inconclusive, why)
             return self.outcomes
 
+    def body_ends(self) -> None:
+        """Note that the block is over, and ask everything to stop; ``end`` waits for it and judges it."""
+        if self._run is not None and not self.outcomes:
+            self._run.body_ends()
+
+    def _give_up_checking(self) -> None:
+        if self._run is not None:
+            self._run.give_up_checking()
+
     def _unrun(self, verdict: Verdict, reason: str) -> list[ChaosOutcome]:
         return unrun(self._specs, verdict, reason, test=self._test, settings=self._settings)
 
@@ -177,7 +186,7 @@ class Injection:
         if self._run is not None:
             self._run.body_ends()
         try:
-            await off_loop(lambda: self.end(_body(error)))
+            await off_loop(lambda: self.end(_body(error)), self._give_up_checking)
         finally:  # a block that is left by a cancellation may be cancelled again here; its own failure tells enough
             if error is not None:
                 self._tell(error)
@@ -326,6 +335,7 @@ class ChaosInjector:
         """
         __tracebackhide__ = True
         chosen = [injection] if injection else [one for one in self._injections if not one.told]
+        _end_together(chosen, Body.passed)
         outcomes = [outcome for one in chosen for outcome in one.end(Body.passed)]
         for one in chosen:
             one.told = True
@@ -343,13 +353,22 @@ class ChaosInjector:
             pass
         return injection.outcomes
 
-    def close(self, body: Body) -> list[ChaosOutcome]:
-        """End what still runs because the body is over; return all outcomes."""
+    def close(self, body: Body, beside: Sequence[Run] = ()) -> list[ChaosOutcome]:
+        """End what still runs because the body is over, together with what runs ``beside`` it; return all outcomes."""
         for one in self._injections:
             one.stop()
+        _end_together(self._injections, body, beside)
         for one in self._injections:
             one.end(body)
         return self.outcomes
+
+
+def _end_together(injections: Sequence[Injection], body: Body, beside: Sequence[Run] = ()) -> None:
+    left = [one for one in injections if not one.outcomes]
+    if body is not Body.not_run:
+        for one in left:
+            one.body_ends()
+    end_all([*beside, *(one.running for one in left if one.running is not None)], body)
 
 
 def _or_raise(made: Injection | SpecError) -> Injection:

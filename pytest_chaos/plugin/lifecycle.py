@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 
 import pytest
 
-from pytest_chaos.engine.run import NotStarted, unrun
+from pytest_chaos.engine.run import NotStarted, end_all, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.outcome import ChaosOutcome, Verdict
@@ -193,12 +193,20 @@ class Lifecycle:
         attempt.body_open = False
         if attempt.run is not None:
             attempt.run.body_ends()
-        by_hand = attempt.injector.close(body) if attempt.injector else []
-        if attempt.run is not None:
-            attempt.outcomes = list(attempt.run.end(body))
-        attempt.outcomes = [*attempt.outcomes, *by_hand]
-        attempt.benchmark.conclude(attempt.outcomes, attempt.origin)
+        try:
+            self._conclude(attempt, body)
+        except INTERRUPTS:  # somebody does not want to wait for a recovery
+            self._conclude(attempt, Body.interrupted)
+            self._reporting.keep(item.nodeid, attempt.outcomes)
+            raise
         self._tell(item, attempt.outcomes)
+
+    def _conclude(self, attempt: Attempt, body: Body) -> None:
+        marked = [] if attempt.run is None else [attempt.run]
+        by_hand = attempt.injector.close(body, beside=marked) if attempt.injector else []
+        end_all(marked, body)
+        attempt.outcomes = [*(attempt.of_marks or attempt.outcomes), *by_hand]
+        attempt.benchmark.conclude(attempt.outcomes, attempt.origin)
 
     def _tell(self, item: pytest.Item, outcomes: Sequence[ChaosOutcome]) -> None:
         for outcome in outcomes:

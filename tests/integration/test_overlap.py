@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +116,31 @@ def test_it_is_asked_of_each_disruption(inner: InnerPytest, shop: Shop) -> None:
     assert run.test().verdicts == ["inconclusive", "held"]
     assert "'short'" in run.test().longrepr
     assert "'long'" not in run.test().longrepr
+
+
+STEPPED = """
+marker(threads=2)
+now, time.time_ns = time.time_ns, lambda: 1
+log(3)
+time.time_ns = now
+until_sigint(log)
+say(report())
+"""
+
+
+def test_a_clock_that_is_set_meanwhile_moves_neither_window_nor_series(
+    inner: InnerPytest, fake_fortio: Callable[[str], Path]
+) -> None:
+    """Requests that seem to be older than fortio itself, by half a century, are not counted."""
+    spec = load_spec("http://127.0.0.1:1/", qps=100, min_delivered=0.1)
+    run = inner(marked(spec, seconds=0.5), f"--chaos-fortio={fake_fortio(STEPPED)}")
+    (outcome,) = run.test().chaos
+    series = outcome["series"]
+    assert outcome["verdict"] == "held", run.stdout
+    assert outcome["overlap"] > 0.9
+    assert series["width_s"] == 0.1
+    assert 0 <= series["start_s"] < outcome["timeline"]["body_ended"]
+    assert sum(series["requests"]) <= outcome["result"]["details"]["requests"]
 
 
 LATE = "staged(delay_seconds=0.1), wait='none'"
