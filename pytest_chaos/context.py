@@ -105,6 +105,16 @@ class Slice:
     max_s: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What a meter has counted so far, cheap enough to be asked several times a second; rates are a second."""
+
+    asked_qps: float
+    delivered_qps: float
+    requests: int
+    errors: int
+
+
 class Meter(Protocol):
     """A fault's live measurement, asked by the engine for the body's window."""
 
@@ -118,6 +128,9 @@ class Meter(Protocol):
 
     def measure(self, spans: Sequence[Span]) -> Measured:
         """Count what started inside ``spans``."""
+
+    def live(self) -> Live:
+        """Return the figures so far."""
 
     def slices(self, origin: float, width_s: float) -> Sequence[Slice]:
         """Return all that was measured, cut into stretches of ``width_s`` seconds that are counted from ``origin``."""

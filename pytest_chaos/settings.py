@@ -21,6 +21,7 @@ class Settings:
     """Everything a run can be told, after command line, environment, ini and defaults were merged."""
 
     started_in: str = ""
+    progress: str = "auto"
     disable: bool = False
     dry_run: bool = False
     plan: str | None = None

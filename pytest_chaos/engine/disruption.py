@@ -53,6 +53,7 @@ class Disruption:
         skipped: why the trigger wants the test to be skipped, if it does.
         aborted: why it was stopped before its time, if it was.
         deaf: whether the trigger said that it listens, and never did.
+        recovering_since: the fault's end, while the check is asked whether the system has recovered.
         gave_up: why nobody waited for it any longer, if that is so.
         watch: asks the check that the spec names in ``verify``, if it names one.
         brake: asks the one that it names in ``abort_when``.
@@ -84,6 +85,7 @@ class Disruption:
         self.skipped: str | None = None
         self.gave_up: str = ""
         self.deaf = False
+        self.recovering_since: float | None = None
         self.watch: Watch | None = None
         self.brake: Brake | None = None
         self.aborted: Aborted | None = None
@@ -238,8 +240,12 @@ class Disruption:
 
     def recover(self) -> None:
         """Ask the named check until the system has recovered, if that is wanted, counted from the fault's end."""
-        if self.watch is not None and (spans := self.active.spans()) and self.watch.recover(spans[-1][1]):
+        if self.watch is None or not (spans := self.active.spans()):
+            return
+        self.recovering_since = spans[-1][1]
+        if self.watch.recover(self.recovering_since):
             self._note("verified")
+        self.recovering_since = None
 
     def timeline(self) -> dict[str, float]:
         """Return the named moments in seconds since the start of setup."""

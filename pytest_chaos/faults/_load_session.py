@@ -17,7 +17,7 @@ from pytest_chaos.agent.loop import LoopReport
 from pytest_chaos.agent.protocol import Tool
 from pytest_chaos.agent.record import PlanFile, PlanKey
 from pytest_chaos.base import SPEC_CONFIG, Integral
-from pytest_chaos.context import Measured, RunContext, Slice, Span, intersect, total_seconds
+from pytest_chaos.context import Live, Measured, RunContext, Slice, Span, intersect, total_seconds
 from pytest_chaos.errors import Cancelled, ChaosError, FaultFailed, ToolRefused
 from pytest_chaos.fortio.accesslog import AccessLog
 from pytest_chaos.fortio.argv import masked
@@ -200,6 +200,16 @@ class LoadSession:
         requests, delivered, errors = self._log.count(running)
         return Measured(
             seconds=total_seconds(running), due=due, requests=requests, delivered=delivered, errors=errors
+        )
+
+    def live(self) -> Live:
+        """Return what all bursts have come to so far; the rate that is asked for is that of the last one."""
+        seconds = total_seconds(self._spans())
+        return Live(
+            asked_qps=self._bursts[-1][0] if self._bursts else self._fault.target.qps,
+            delivered_qps=self._log.answered / seconds if seconds else 0.0,
+            requests=len(self._log),
+            errors=self._log.failed,
         )
 
     def slices(self, origin: float, width_s: float) -> Sequence[Slice]:

@@ -33,6 +33,7 @@ class AccessLog:
         self._ok = array("b")
         self._lock = threading.Lock()
         self._answered = 0
+        self._failed = 0
 
     def feed(self, lines: Sequence[bytes]) -> int:
         """Take lines from the start of ``lines`` as long as they are log lines; return how many were."""
@@ -50,6 +51,7 @@ class AccessLog:
                 self._codes.append(code)
                 self._ok.append(ok == b"true")
                 self._answered += code > 0
+                self._failed += ok != b"true"
                 taken += 1
         return taken
 
@@ -81,10 +83,10 @@ class AccessLog:
             counted = Counter(self._codes[since:])
         return {str(code): count for code, count in sorted(counted.items())}
 
-    def errors(self) -> int:
-        """Return how many requests did not succeed: no response, or a status that is no success."""
-        with self._lock:
-            return len(self._ok) - sum(self._ok)
+    @property
+    def failed(self) -> int:
+        """How many requests did not succeed so far: no response, or a status that is no success."""
+        return self._failed
 
     def percentiles(self, shares: Sequence[float], since: int = 0) -> list[float | None]:
         """Return the latency in seconds below which each share (0 to 1) of the requests stayed, errors included."""

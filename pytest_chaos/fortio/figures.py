@@ -65,7 +65,7 @@ def figures(
         seconds=round(measured.seconds, 6),
         requests=len(log),
         responses=log.codes(),
-        errors=log.errors(),
+        errors=log.failed,
         warmup_requests=warmup_requests,
         p50_s=p50,
         p90_s=p90,

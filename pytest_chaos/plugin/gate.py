@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_chaos.plugin.merging import VALUES
 
 if TYPE_CHECKING:
     from pytest_chaos.plugin.reporting import Reporting
@@ -25,3 +28,13 @@ class Gate:
         if told and not self._config.pluginmanager.has_plugin("chaos-reporting"):
             # What is registered in the middle of a call is not part of it.
             self._load(self._config).pytest_runtest_logreport(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Ask a worker that is about to start to say what it does, if there is somebody to look at it."""
+        mode = self._config.stash[VALUES]["progress"]
+        if mode == "on" or (mode == "auto" and os.isatty(1)):
+            from pytest_chaos.plugin.progress import progress_of
+
+            if (progress := progress_of(self._config, mode)) is not None:
+                progress.serve(node)

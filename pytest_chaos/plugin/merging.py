@@ -40,6 +40,7 @@ def settings_of(config: pytest.Config) -> Settings:
     value = config.stash[VALUES]
     made = config.stash[_SETTINGS] = Settings(
         started_in=str(config.invocation_params.dir),
+        progress=value["progress"],
         disable=value["disable"],
         dry_run=value["dry_run"],
         plan=value["plan"],

@@ -134,6 +134,13 @@ OPTIONS: tuple[Option, ...] = (
         help="Write the outcomes as a table in Markdown, for the summary of a CI run",
     ),
     Option(
+        name="progress",
+        read=_one_of("auto", "on", "off"),
+        default="auto",
+        metavar="WHEN",
+        help="Show on the terminal what disrupts the tests right now: auto, on or off",
+    ),
+    Option(
         name="var",
         kind="linelist",
         read=_variable,

@@ -15,6 +15,7 @@ from pytest_chaos.placeholders import names
 from pytest_chaos.plugin.attempt import Attempt
 from pytest_chaos.plugin.locks import TestLocks
 from pytest_chaos.plugin.marks import Marked
+from pytest_chaos.plugin.progress import progress_of
 from pytest_chaos.plugin.telling import tell
 from pytest_chaos.plugin.variables import fill_spec, variables_of
 from pytest_chaos.settings import Settings
@@ -29,6 +30,7 @@ class Runs:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._settings = settings
         self._guard = Guard(settings.allowed_targets)
+        self._progress = progress_of(config, settings.progress)
         self._broker = Broker(timeout_s=settings.lock_timeout_s, tell=lambda line: tell(config, line))
 
     def locks_of(self, item: pytest.Item) -> TestLocks:
@@ -93,6 +95,8 @@ class Runs:
             milestones=attempt.milestones,
             origin=attempt.origin,
         )
+        if self._progress is not None:
+            self._progress.watch(run)
         run.cover(attempt.benchmark.rounds.from_now())
         attempt.started += len(specs)
         return run

@@ -39,14 +39,14 @@ def test_a_line_as_fortio_writes_it() -> None:
         b'{"latency":0.000187,"timestamp":1795412132685913108,"thread":0,"iter":0,"ok":true,"details":"200"}'
     )
     assert log.feed([raw]) == 1
-    assert (len(log), log.answered, log.errors(), log.codes()) == (1, 1, 0, {"200": 1})
+    assert (len(log), log.answered, log.failed, log.codes()) == (1, 1, 0, {"200": 1})
     assert log.percentiles([0.5, 1.0]) == [0.000187, 0.000187]
 
 
 def test_any_status_is_an_answer_and_no_response_is_none() -> None:
     log = filled(line("200"), line("204"), line("302", ok=False), line("503"), line("-1"), line("-1"))
     assert log.answered == 4
-    assert log.errors() == 4
+    assert log.failed == 4
     assert log.codes() == {"-1": 2, "200": 1, "204": 1, "302": 1, "503": 1}
 
 
