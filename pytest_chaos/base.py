@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from pytest_chaos.milestones import Milestone
 from pytest_chaos.notation import Duration, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.registry import Registry
+from pytest_chaos.secrecy import MASK, secrets_of_url
 from pytest_chaos.settings import Settings
 
 SPEC_CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
@@ -27,6 +29,20 @@ def _integral(value: Any) -> Any:
 
 Integral = BeforeValidator(_integral)
 """Let 100.0 stand for 100, as JSON Schema does; "100" and true stay wrong."""
+
+
+class Discreet(BaseModel):
+    """A model whose ``repr`` shows no header values and no query of a URL: tracebacks may show local variables."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield what ``repr`` shows."""
+        for name, value in super().__repr_args__():
+            if name == "headers" and isinstance(value, dict):
+                yield name, dict.fromkeys(value, MASK)
+            elif isinstance(value, str) and "?" in value and "://" in value:
+                yield name, f"{value.partition('?')[0]}?{MASK}"
+            else:
+                yield name, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +64,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-class Fault(BaseModel, ABC):
+class Fault(Discreet, ABC):
     """Do one kind of harm, and report it.
 
     Subclass it, give it ``type: Literal["my_fault"] = "my_fault"``, fields with bounds and an
@@ -81,16 +97,15 @@ class Fault(BaseModel, ABC):
         return Plan(summary=self.type)
 
     def secrets(self, settings: Settings) -> list[str]:
-        """Return values of this fault that must stand in no output."""
-        del settings
-        return []
+        """Return values that must stand in no output: by default those of secret parameters in the targets' queries."""
+        return [value for url in self.targets() for value in secrets_of_url(url, settings.secrets)]
 
     def ends_by_itself(self) -> bool:
         """Tell whether ``inject`` returns without being asked to stop."""
         return True
 
 
-class Trigger(BaseModel, ABC):
+class Trigger(Discreet, ABC):
     """Decide when a fault fires. Subclass it like ``Fault`` and register it in ``TRIGGERS``.
 
     Attributes:
@@ -120,6 +135,10 @@ class Trigger(BaseModel, ABC):
     def targets(self) -> list[str]:
         """Return the URLs that will be asked. Each one is guarded before ``wait`` is called."""
         return []
+
+    def secrets(self, settings: Settings) -> list[str]:
+        """Return values that must stand in no output: by default those of secret parameters in the targets' queries."""
+        return [value for url in self.targets() for value in secrets_of_url(url, settings.secrets)]
 
     def milestone(self) -> Milestone | None:
         """Return the milestone of the test at which it fires, if it is one."""

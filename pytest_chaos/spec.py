@@ -21,6 +21,7 @@ from pytest_chaos.errors import SpecError
 from pytest_chaos.notation import Plain
 from pytest_chaos.placeholders import fill
 from pytest_chaos.registry import Registry
+from pytest_chaos.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -219,6 +220,10 @@ class ChaosSpec(BaseModel):
         if self.recover_within and "after" not in self.verify_phases:
             raise _between_keys("recover_within", "needs the phase `after` in `verify_phases`")
         return self
+
+    def secrets(self, settings: Settings) -> list[str]:
+        """Return values of trigger and action that must stand in no output."""
+        return [*self.trigger.secrets(settings), *self.action.secrets(settings)]
 
     def filled(self, variables: Mapping[str, str]) -> ChaosSpec:
         """Return the spec with its placeholders filled, validated again.

@@ -128,7 +128,7 @@ class Broker:
         taken: list[Lock] = []
         try:
             for key in wanted:
-                path = directory / hashlib.sha256(key.encode()).hexdigest()[:32]
+                path = directory / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
                 taken.append(self._take(key, path, who, shared, deadline, cancelled))
         except BaseException as error:
             for lock in taken:
@@ -199,7 +199,9 @@ def _sweep(directory: Path) -> None:
 def _holder(path: Path) -> str:
     """Return in words who says to hold the lock."""
     held: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # it is just being written
+    with contextlib.suppress(
+        OSError, ValueError, LookupError, TypeError, AttributeError
+    ):  # it is just being written
         for line in path.read_text(encoding="utf-8").splitlines():
             about: dict[str, Any] = json.loads(line)
             if about.get("left") or not _is_alive(about["process"]):

@@ -105,7 +105,7 @@ class Disruption:
     @cached_property
     def redactor(self) -> Redactor:
         """Keeps the secrets of this spec out of what is said of it."""
-        return Redactor(self.settings.secrets, self.spec.action.secrets(self.settings))
+        return Redactor(self.settings.secrets, self.spec.secrets(self.settings))
 
     @property
     def state(self) -> State:
@@ -134,9 +134,8 @@ class Disruption:
     @property
     def why_not_active(self) -> str:
         """Why it is not active, in words, as far as that is known."""
-        if self.result is not None and self.result.error:
-            return self.result.error
-        return self.cancelled or "it is still starting"
+        said = self.result.error if self.result is not None else self.cancelled
+        return self.redactor.text(said or "it is still starting")
 
     def prepare(self, check: Check | None, abort_check: Check | None) -> None:
         """Check everything that can be checked before something starts.

@@ -101,7 +101,7 @@ def plan_disruption(
         recover_within=spec.recover_within,
         warnings=[*plan.warnings, *_warnings(spec, wait, targets)],
     )
-    redactor = Redactor(settings.secrets, spec.action.secrets(settings))
+    redactor = Redactor(settings.secrets, spec.secrets(settings))
     free = ("name", "trigger", "summary", "argv", "targets", "warnings")
     return DisruptionPlan.model_validate(redactor.fields(told.model_dump(), *free))
 

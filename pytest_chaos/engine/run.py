@@ -309,7 +309,7 @@ def unrun(
                 test=test,
                 asked=asked_for(spec, settings),
             ),
-            Redactor(settings.secrets, spec.action.secrets(settings)),
+            Redactor(settings.secrets, spec.secrets(settings)),
         )
         for spec in specs
     ]

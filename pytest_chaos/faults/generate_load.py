@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
 import threading
-from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from pytest_chaos.base import FAULTS, SPEC_CONFIG, Fault, Integral, Plan
+from pytest_chaos.base import FAULTS, SPEC_CONFIG, Discreet, Fault, Integral, Plan
 from pytest_chaos.context import RunContext
 from pytest_chaos.errors import TargetRefused
 from pytest_chaos.faults._load_session import LoadSession
@@ -21,7 +19,7 @@ from pytest_chaos.limits import HARD_MAX_CONCURRENCY, HARD_MAX_QPS
 from pytest_chaos.notation import Duration, Headers, Plain, Url, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.placeholders import PLACEHOLDER
-from pytest_chaos.secrecy import MASK, is_secret_header, secrets_of_headers, secrets_of_url
+from pytest_chaos.secrecy import is_secret_header, secrets_of_headers
 from pytest_chaos.settings import Settings
 
 # fortio paces wrongly under a short -t, so it always gets a long one; it only bounds an orphan.
@@ -29,7 +27,7 @@ _RUN_LIMIT_S: Final = 600.0
 _ANSWER_WITHIN_S: Final = 0.25
 
 
-class LoadTarget(BaseModel):
+class LoadTarget(Discreet):
     """What is put under load, how hard, and how much of it must really arrive."""
 
     model_config = SPEC_CONFIG
@@ -91,14 +89,6 @@ class LoadTarget(BaseModel):
         ),
     ] = 0.9
 
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Keep secrets out of tracebacks that show local variables."""
-        for name, value in super().__repr_args__():
-            if name == "headers":
-                yield name, dict.fromkeys(value, MASK)
-            else:
-                yield name, re.sub(r"\?.*", f"?{MASK}", value) if name == "service_url" else value
-
     @property
     def seconds(self) -> float | None:
         """The duration in seconds; None if there is none or it is not filled in yet."""
@@ -146,10 +136,7 @@ class GenerateLoadFault(Fault):
 
     def secrets(self, settings: Settings) -> list[str]:
         """Return what headers and the query hold that may be secret."""
-        found = [
-            *secrets_of_headers(self.target.headers, settings.secrets),
-            *secrets_of_url(self.target.service_url, settings.secrets),
-        ]
+        found = [*super().secrets(settings), *secrets_of_headers(self.target.headers, settings.secrets)]
         return [value for value in found if not PLACEHOLDER.search(value)]
 
     def ends_by_itself(self) -> bool:

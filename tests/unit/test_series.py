@@ -6,12 +6,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_chaos.context import Measured, Slice, Span
+from pytest_chaos.context import Meter, Slice, Span
 from pytest_chaos.engine.series import series_of
 from pytest_chaos.fortio.accesslog import AccessLog
 from pytest_chaos.outcome import Series
@@ -34,10 +35,7 @@ def line(timestamp_ns: int, latency_s: float = 0.001, code: int = 200) -> bytes:
 
 
 class Logged:
-    """A meter over an access log, as a load is one."""
-
-    min_delivered = 0.9
-    remedy = ""
+    """What a series asks of a meter, over an access log as a load has one."""
 
     def __init__(self, requests: Iterable[Request], *, within: Span | None = None) -> None:
         self.origin = time.monotonic() - 10_000
@@ -47,17 +45,17 @@ class Logged:
             assert self.log.feed([line(wall + int(at * 1e9), latency_s, code)]) == 1
         self._within = within
 
-    def measure(self, spans: Sequence[Span]) -> Measured:
-        raise NotImplementedError
-
     def slices(self, origin: float, width_s: float) -> Sequence[Slice]:
         first, last = self._within or (-1.0, 20_000.0)
         return self.log.slices((self.origin + first, self.origin + last), origin=origin, width_s=width_s)
 
 
+def series_over(logged: Logged) -> Series | None:
+    return series_of(cast("Meter", logged), logged.origin)
+
+
 def series(requests: Iterable[Request], **more: Span) -> Series:
-    meter = Logged(requests, **more)
-    found = series_of(meter, meter.origin)
+    found = series_over(Logged(requests, **more))
     assert found is not None
     return found
 
@@ -67,7 +65,7 @@ def steady(qps: float, seconds: float, *, since: float = 1.05) -> list[Request]:
 
 
 def test_nothing_measured_is_no_series() -> None:
-    assert series_of(Logged([]), 0.0) is None
+    assert series_over(Logged([])) is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,7 @@ def test_whatever_was_sent_everything_adds_up(requests: list[Request]) -> None:
 def test_a_moment_that_cannot_be_is_outside(timestamp_ns: int) -> None:
     meter = Logged(steady(20, 2))
     meter.log.feed([line(timestamp_ns)])
-    found = series_of(meter, meter.origin)
+    found = series_over(meter)
     assert found is not None
     assert sum(found.requests) == 40
 
