@@ -130,7 +130,8 @@ class ChaosOutcome(BaseModel):
 
     ``test`` is the test's node id, ``asked`` what the spec asks for in words. ``overlap`` is the share (0 to 1) of the
     body window during which it was active, ``overlap_s`` the seconds; ``timeline`` maps moments to seconds since the
-    start of setup.
+    start of setup, which was at ``started_at`` (seconds since the epoch; None if there was none). ``worker`` is the
+    process of xdist that ran it, empty without one. ``spec`` is what was written: placeholders unfilled, secrets masked.
     """
 
     model_config = REPORT_CONFIG
@@ -147,6 +148,9 @@ class ChaosOutcome(BaseModel):
     series: Series | None = None
     test: Line = ""
     asked: Line = ""
+    worker: Line = ""
+    started_at: Annotated[float, Field(ge=0)] | None = None
+    spec: Annotated[dict[str, JsonValue], BeforeValidator(clean_json)] = Field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that reports carry."""

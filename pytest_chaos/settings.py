@@ -22,6 +22,7 @@ class Settings:
 
     started_in: str = ""
     progress: str = "auto"
+    worker: str = ""
     disable: bool = False
     dry_run: bool = False
     plan: str | None = None

@@ -21,6 +21,7 @@ from pytest_chaos.errors import SpecError
 from pytest_chaos.notation import Plain
 from pytest_chaos.placeholders import fill
 from pytest_chaos.registry import Registry
+from pytest_chaos.secrecy import MASK
 from pytest_chaos.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -232,3 +233,18 @@ class ChaosSpec(BaseModel):
             pydantic.ValidationError: a filled-in value does not fit where it stands.
         """
         return ChaosSpec.model_validate(fill(self.model_dump(exclude_unset=True), variables))
+
+
+def masked(spec: ChaosSpec) -> dict[str, Any]:
+    """Return ``spec`` as it was written, as plain JSON: without defaults, and with masks for the values of all headers."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: dict.fromkeys(item, MASK) if key == "headers" and isinstance(item, dict) else told(item)
+                for key, item in value.items()
+            }
+        return [told(item) for item in value] if isinstance(value, list) else value
+
+    plain: dict[str, Any] = told(spec.model_dump(mode="json", exclude_unset=True))
+    return plain

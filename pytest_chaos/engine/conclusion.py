@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,9 @@ def _outcome(one: Disruption, **said: Any) -> ChaosOutcome:
         verify=one.watch.report() if one.watch else None,
         test=one.ctx.task_id,
         asked=asked_for(one.spec, one.settings),
+        worker=one.settings.worker,
+        started_at=time.time() - (time.monotonic() - one.origin),
+        spec=one.written,
         **said,
     )
     return without_secrets(outcome, one.redactor)
@@ -87,7 +91,7 @@ def _outcome(one: Disruption, **said: Any) -> ChaosOutcome:
 
 def without_secrets(outcome: ChaosOutcome, redactor: Redactor) -> ChaosOutcome:
     """Return ``outcome`` with the text in it redacted that may come from anywhere. Our own words stay as they are."""
-    told = redactor.fields(outcome.to_json(), "name", "reason", "asked")
+    told = redactor.fields(outcome.to_json(), "name", "reason", "asked", "spec")
     told["result"] = redactor.fields(told["result"], "output", "error", "details")
     if told["verify"]:
         told["verify"] = redactor.fields(told["verify"], "name")

@@ -23,7 +23,7 @@ from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.scrub import clean
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
-from pytest_chaos.spec import ChaosSpec
+from pytest_chaos.spec import ChaosSpec, masked
 
 _MAX_MOMENTS = 100
 _POLL_S = 0.02
@@ -46,6 +46,7 @@ class Disruption:
     Attributes:
         spec: what is run, placeholders filled.
         active: set while the harm is really under way.
+        written: the spec as it was authored, as plain JSON.
         finished: set when the fault's thread has ended.
         result: what the fault said of itself, once finished.
         moments: named moments of ``time.monotonic()``; ``origin`` is the start of setup.
@@ -72,6 +73,7 @@ class Disruption:
         origin: float,
     ) -> None:
         self.spec = spec
+        self.written = masked(authored)
         self.result: ChaosResult | None = None
         self.finished = threading.Event()
         self._changed = threading.Condition()

@@ -28,7 +28,7 @@ from pytest_chaos.milestones import Milestone, Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
-from pytest_chaos.spec import ChaosSpec
+from pytest_chaos.spec import ChaosSpec, masked
 
 log = logging.getLogger("pytest_chaos")
 
@@ -308,6 +308,8 @@ def unrun(
                 result=never_ran(spec, reason),
                 test=test,
                 asked=asked_for(spec, settings),
+                worker=settings.worker,
+                spec=masked(spec),
             ),
             Redactor(settings.secrets, spec.secrets(settings)),
         )

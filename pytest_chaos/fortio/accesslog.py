@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,6 +17,13 @@ _LINE = re.compile(
     rb'\{"latency":(\d{1,6}(?:\.\d{1,12})?(?:[eE]-?\d{1,2})?),"timestamp":(\d{1,19}),"thread":\d{1,9},"iter":\d{1,19},'
     rb'"ok":(true|false),"details":"([^"]{0,200})"\}\n?'
 )
+
+# Ten classes to a power of ten, with the rounded steps of ISO 3's series R10.
+_EDGES_S = [
+    float(f"{step}e{power}")
+    for power in range(-6, 7)
+    for step in ("1", "1.25", "1.6", "2", "2.5", "3.15", "4", "5", "6.3", "8")
+]
 
 
 class AccessLog:
@@ -93,6 +101,18 @@ class AccessLog:
         with self._lock:
             ordered = sorted(self._latencies[since:])
         return _at_shares(ordered, shares)
+
+    def histogram(self) -> tuple[list[float], list[int]]:
+        """Return the latencies in ten classes to a power of ten: their edges in seconds, and how many lie in each."""
+        last = len(_EDGES_S) - 2
+        with self._lock:
+            counted = Counter(
+                min(last, max(0, bisect_right(_EDGES_S, latency) - 1)) for latency in self._latencies
+            )
+        if not counted:
+            return [], []
+        first, last = min(counted), max(counted)
+        return _EDGES_S[first : last + 2], [counted[number] for number in range(first, last + 1)]
 
     def slices(self, within: Span, *, origin: float, width_s: float) -> list[Slice]:
         """Return the requests that started ``within``, in stretches of ``width_s`` seconds counted from ``origin``."""

@@ -17,6 +17,15 @@ Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
+class Histogram(BaseModel):
+    """How many requests took how long: ``counts[i]`` from ``edges_s[i]`` up to, but without, ``edges_s[i + 1]`` seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    edges_s: list[Seconds]
+    counts: list[Count]
+
+
 class LoadFigures(BaseModel):
     """What a load asked for and got.
 
@@ -38,6 +47,7 @@ class LoadFigures(BaseModel):
     p90_s: Seconds | None
     p99_s: Seconds | None
     max_s: Seconds | None
+    histogram: Histogram | None
     connections: Count | None
     bytes: Count | None
     fortio_version: str | None
@@ -71,6 +81,7 @@ def figures(
         p90_s=p90,
         p99_s=p99,
         max_s=top,
+        histogram=_histogram(log),
         connections=_total(reports, "SocketCount"),
         bytes=_total(reports, "Sizes", "Sum"),
         fortio_version=next((str(report.get("Version"))[:40] for report in reports), None),
@@ -90,6 +101,11 @@ def cross_check(log_count: int, report: Mapping[str, Any]) -> None:
             "figures_disagree",
             f"fortio reports {own} requests, its access log holds {log_count}; neither is believed. {ASK_DOCTOR}",
         )
+
+
+def _histogram(log: AccessLog) -> Histogram | None:
+    edges, counts = log.histogram()
+    return Histogram(edges_s=edges, counts=counts) if counts else None
 
 
 def _total(reports: Sequence[Mapping[str, Any]], *path: str) -> int | None:

@@ -41,6 +41,7 @@ def settings_of(config: pytest.Config) -> Settings:
     made = config.stash[_SETTINGS] = Settings(
         started_in=str(config.invocation_params.dir),
         progress=value["progress"],
+        worker=getattr(config, "workerinput", {}).get("workerid", ""),
         disable=value["disable"],
         dry_run=value["dry_run"],
         plan=value["plan"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -101,6 +102,7 @@ def test_it(): pass
     assert 0.5 < outcome.pop("overlap") <= 1
     assert 0 < outcome.pop("overlap_s") <= outcome["window"].pop("seconds")
     assert 0 <= outcome["verify"].pop("time_to_recover_s") < 1
+    assert 0 <= time.time() - outcome.pop("started_at") < 60
     assert outcome == {
         "name": "a rush",
         "verdict": "held",
@@ -116,6 +118,14 @@ def test_it(): pass
         },
         "series": None,
         "test": "test_inner.py::test_it",
+        "worker": "",
+        "spec": {
+            "name": "a rush",
+            "trigger": {"type": "time", "delay_seconds": 0.0},
+            "action": {"type": "staged", "label": "a rush", "details": {"a": 1}},
+            "verify": "all is well",
+            "verify_phases": ["after"],
+        },
     }
     moments = [
         "planned",
