@@ -87,7 +87,9 @@ class Contract:
             except Exception as error:
                 raise broken(subject, f"cannot be planned: {in_words(error)}") from error
         if seen:
-            raise broken(subject, f"is not planned without touching anything: {'; '.join(seen[:5])}")
+            raise broken(
+                subject, f"is not planned without touching anything: {'; '.join([*dict.fromkeys(seen)][:5])}"
+            )
         if plans[0] != plans[1]:
             raise broken(subject, f"is planned as {plans[0]} and then as {plans[1]}")
 
