@@ -20,7 +20,14 @@ from pytest_chaos.registry import Registry
 from pytest_chaos.secrecy import MASK, secrets_of_url
 from pytest_chaos.settings import Settings
 
-SPEC_CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+SPEC_CONFIG = ConfigDict(
+    extra="forbid",
+    frozen=True,
+    strict=True,
+    allow_inf_nan=False,
+    validate_default=True,
+    hide_input_in_errors=True,  # pydantic's own message would show what a header holds
+)
 
 
 def _integral(value: Any) -> Any:

@@ -21,7 +21,7 @@ Resolver = Callable[[str, int], Sequence[str]]
 _PORTS: Final = {"http": 80, "https": 443}
 _PLAIN_URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?][!\"$-\[\]-~]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 LOOPBACK: Final = "loopback, allowed"
 _FIX: Final = (

@@ -188,7 +188,8 @@ class FortioRun:
                 if not self._err.begun.is_set():
                     raise self._early_exit()
             if stop.wait(_POLL_S):
-                raise Cancelled("asked to stop before fortio's measured phase began" + self._unanswered())
+                unanswered = self._unanswered() if self._err.failures_before_start else ""
+                raise Cancelled("asked to stop before fortio's measured phase began" + unanswered)
             if time.monotonic() > deadline:
                 raise FaultFailed(
                     "never_started",

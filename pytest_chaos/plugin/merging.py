@@ -93,8 +93,13 @@ def _merged(config: pytest.Config, option: Option) -> Any:
             return tuple(option.read(item) for item in items)
         return option.read(str(given).strip())
     except ValueError as error:
-        shown = [item.partition("=")[0] for item in given] if option.name == "var" else given
+        shown = _names_of(given) if option.name == "var" else given
         raise pytest.UsageError(f"{source}: {error} (got {shown!r})") from None
+
+
+def _names_of(given: list[str]) -> list[str]:
+    """Return NAME of each NAME=VALUE; what has none may be a value, which is nobody's business."""
+    return [item.partition("=")[0] if "=" in item else f"item {at}" for at, item in enumerate(given, 1)]
 
 
 def _items(given: list[str], words: bool) -> list[str]:

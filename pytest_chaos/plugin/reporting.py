@@ -95,11 +95,11 @@ class Reporting:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the plan, and one line for each disruption."""
         if self._settings.dry_run and not self._worker:
-            terminalreporter.section("chaos dry run")
+            terminalreporter.write_sep("=", "chaos dry run")
             terminalreporter.write("".join(f"{line}\n" for line in self.plans.lines()))
         if self._worker or not (self._outcomes or self._plain) or self._config.option.no_summary:
             return
-        terminalreporter.section("chaos")
+        terminalreporter.write_sep("=", "chaos")
         self._show_outcomes(terminalreporter)
         if _ON_GITHUB in os.environ:
             for line in self._annotations():

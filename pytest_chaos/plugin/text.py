@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict, VerifyReport
+from pytest_chaos.scrub import clean
 
 _UNPROVEN = {Verdict.inconclusive, Verdict.error}
 
@@ -33,47 +35,74 @@ def checked(verify: VerifyReport | None) -> str:
     """Return what the named check said, phase by phase."""
     if verify is None or not verify.phases:
         return ""
-    phases = ", ".join(f"{phase}: {'held' if held else 'failed'}" for phase, held in verify.phases.items())
-    recovered = (
-        f", recovered after {verify.time_to_recover_s:.3g} s" if verify.time_to_recover_s is not None else ""
-    )
-    counts = {"during": verify.samples, "afterwards": verify.tries, "failed": verify.failed}
-    asked = ", ".join(f"{count} x {when}" for when, count in counts.items() if count)
-    return f"{verify.name!r}  {phases}{recovered}" + (f" ({asked})" if asked else "")
+    counts = {"during": verify.samples, "after": verify.tries}
+    phases = []
+    for phase, held in verify.phases.items():
+        times = f" ({_count(counts[phase], 'time')})" if counts.get(phase) else ""
+        phases.append(f"{'held' if held else 'failed'} {phase}{times}")
+    told = f"{verify.name!r} {', '.join(phases)}"
+    if verify.time_to_recover_s is not None:
+        told += f", recovered within {verify.time_to_recover_s:.3g} s"
+    return told
 
 
 def summary_line(test: str, outcome: ChaosOutcome) -> str:
     """Return the line of the terminal summary for one disruption."""
     parts = [
-        f"{outcome.verdict.value:<12} {test}",
+        f"{outcome.verdict.value:<12} {clean(test, 500)}",
         f"{outcome.name!r}",
         outcome.result.injected_fault,
         figures(outcome.result.details),
         f"overlap {outcome.overlap:.0%}",
     ]
-    return "  ".join(part for part in parts if part)
+    return inert("  ".join(part for part in parts if part))
 
 
-def figures(details: dict[str, Any]) -> str:
+def figures(details: Mapping[str, Any]) -> str:
     """Return the figures of a measured fault: asked and delivered rate, requests, errors by code, p99."""
-    if not isinstance(details.get("asked_qps"), int | float):
+    if not (asked := number(details, "asked_qps")):
         return ""
-    responses = details.get("responses") or {}
-    failed = {code: count for code, count in responses.items() if not str(code).startswith("2")}
+    failed = {code: count for code, count in responses(details).items() if not code.startswith("2")}
     named = ", ".join(
         f"{count} x {'no response' if code == '-1' else code}" for code, count in failed.items()
     )
-    p99 = details.get("p99_s")
+    p99 = number(details, "p99_s")
     return "  ".join(
         (
-            f"{details['asked_qps']:g} -> {details.get('delivered_qps') or 0:.1f} qps",
-            f"{details.get('requests')} requests",
+            f"{asked:g} -> {number(details, 'delivered_qps') or 0:.1f} qps",
+            _count(round(number(details, "requests") or 0), "request"),
             f"errors: {named or 'none'}",
-            f"p99 {p99 * 1000:.1f} ms" if isinstance(p99, int | float) else "p99 -",
+            "p99 -" if p99 is None else f"p99 {p99 * 1000:.1f} ms",
         )
     )
 
 
+def number(details: Mapping[str, Any], key: str) -> float | None:
+    """Return a figure out of details that any fault may have filled; None if it is none."""
+    value = details.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def responses(details: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many responses there were of each status, ``-1`` for none, as far as the details tell."""
+    found = details.get("responses")
+    return (
+        {code: count for code, count in found.items() if isinstance(count, int)}
+        if isinstance(found, dict)
+        else {}
+    )
+
+
 def sentence(outcome: ChaosOutcome) -> str:
-    """Return name, fault, verdict and reason of a disruption as a sentence."""
-    return f"{outcome.name!r} ({outcome.result.injected_fault}) is {outcome.verdict.value}: {outcome.reason}"
+    """Return name, fault, verdict and reason of a disruption as a sentence, in one line."""
+    reason = " ".join(outcome.reason.split())
+    return inert(f"{outcome.name!r} ({outcome.result.injected_fault}) is {outcome.verdict.value}: {reason}")
+
+
+def inert(line: str) -> str:
+    """Return a line that GitHub takes for no command: it obeys ``::error::`` at the start of a line, ``##[error]`` anywhere."""
+    return re.sub(r"^(\s*:):", r"\1 :", line).replace("##[", "## [")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -18,7 +18,7 @@ _LEGEND: Final = {
     "-": "starting",
     "=": "active",
     "x": "the body failed",
-    "!": "a check failed",
+    "!": "the check failed",
     "r": "recovered",
 }
 
@@ -122,18 +122,17 @@ def _body(moments: Mapping[str, float], end: float) -> Iterator[_Stroke]:
 
 
 def _fault(moments: Mapping[str, float], end: float) -> Iterator[_Stroke]:
-    over = moments.get("finished", end)
-    steps = (("planned", "."), ("fired", "-"), ("active", "="))
-    for moment, mark in steps:
+    over = moments.get("last_effect", moments.get("finished", end))
+    for moment, mark in (("planned", "."), ("fired", "-"), ("active", "=")):
         if moment in moments:
-            yield moments[moment], moments.get("last_effect", over) if mark == "=" else over, mark
-    if "last_effect" in moments:
-        yield moments["last_effect"], over, " "
+            yield moments[moment], over, mark
 
 
 def _check(outcome: ChaosOutcome) -> Iterator[_Stroke]:
     for at in _failures(outcome):
         yield at, at, "!"
+    if outcome.reason.startswith("aborted: the check") and "stopped" in outcome.timeline:
+        yield outcome.timeline["stopped"], outcome.timeline["stopped"], "!"
     if "recovered" in outcome.timeline:
         yield outcome.timeline["recovered"], outcome.timeline["recovered"], "r"
 

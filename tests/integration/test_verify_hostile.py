@@ -270,9 +270,9 @@ def test_each_recovers_in_its_own_time(inner: InnerPytest, test: str) -> None:
     found = {outcome["name"]: outcome for outcome in run.test().chaos}
     assert {one["verdict"] for one in found.values()} == {"held"}, run.stdout
     times = {name: outcome["verify"]["time_to_recover_s"] for name, outcome in found.items()}
-    assert 0.3 <= times["soon"] < 0.75, times
-    assert 0.8 <= times["late"] < 1.15, times
-    assert 1.2 <= times["later"] < 1.65, times
+    assert 0.3 <= times["soon"] < 1.0, times
+    assert 0.8 <= times["late"] < 1.6, times
+    assert 1.2 <= times["later"] < 2.0, times
 
 
 def test_nobody_is_asked_while_another_still_disrupts(inner: InnerPytest) -> None:
