@@ -14,12 +14,14 @@ from pytest_chaos.reading.position import Where
 from pytest_chaos.reading.tree import dotted
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.scrub import clean, shown
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.sources import TASK_KEYS, Entry
 from pytest_chaos.spec import ChaosSpec, Tagged
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # Nobody reads more of one entry, and each one looks for a nearest match.
 _MAX_PROBLEMS: Final = 20
+_NO_HEADER_CHARACTER: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")
 _NUMBERS: Final = {"int_type", "float_type", "bool_type"}
 
 SchemaKind = Literal["entry", "file"]
@@ -43,7 +45,7 @@ class Problem:
         return entry.locate(self.place or self.path, key=self.at_key)
 
     def __str__(self) -> str:
-        return f"{dotted(self.path) or 'spec'}: {self.message}"
+        return f"{dotted(_safe(self.path)) or 'spec'}: {self.message}"
 
 
 def json_schema(kind: SchemaKind = "entry") -> dict[str, Any]:
@@ -152,13 +154,23 @@ def _problem(item: Any, entry: Any) -> Problem:
     )
 
 
+def _safe(path: Sequence[Any]) -> list[Any]:
+    """Return the path to a value without what was written into the name of a header by mistake."""
+    return [
+        f"{_NO_HEADER_CHARACTER.split(part, maxsplit=1)[0]}..."
+        if at and path[at - 1] == "headers" and isinstance(part, str) and _NO_HEADER_CHARACTER.search(part)
+        else part
+        for at, part in enumerate(path)
+    ]
+
+
 def _shown(value: Any, path: Sequence[Any]) -> str:
     """Return a wrong value as it may be printed: no header values, no user information, no containers."""
     if "headers" in path:
         return "***"
     if isinstance(value, Mapping | list | tuple | set):
         return f"a {type(value).__name__}"
-    return re.sub(r"//[^/@]*@", "//***@", shown(value))
+    return Redactor(()).text(shown(value))
 
 
 def _fields_at(entry: Any, path: Sequence[Any]) -> list[str]:

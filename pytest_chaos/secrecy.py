@@ -16,6 +16,8 @@ _KEY_VARIABLES: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _SHORTEST: Final = 4
 _SHORTEST_UNNAMED: Final = 8
 _PARAMETER: Final = re.compile(r"([?&;])([^=&;?#\s\"'<>]+)=([^&#\s\"<>]+)")
+# Greedy: whoever forgets to encode a password may have an @ or a / in it.
+_USER: Final = re.compile(r"(//)[^\s\"'<>]*@")
 _CUT: Final = re.compile(r"\.\.\. \(\d+ more characters\)")
 
 
@@ -35,6 +37,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return ``text`` without secrets, also where one was cut off in its middle."""
+        if "@" in text:
+            text = _USER.sub(rf"\1{MASK}@", text)
         if "=" in text:
             text = _PARAMETER.sub(self._parameter, text)
         if self._values is None:

@@ -45,6 +45,6 @@ class Settings:
     secrets: tuple[str, ...] = ()
     allow_visible_headers: bool = False
     catalogue: str | None = None
-    variables: tuple[tuple[str, str], ...] = ()
+    variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # tracebacks may show it
     env_names: tuple[str, ...] = ()
     junit: tuple[str, ...] = ("properties", "system-out")

@@ -76,9 +76,7 @@ def _of_the_load_that_failed(one: ChaosOutcome) -> Iterator[str]:
     details, said = one.result.details, one.result.error or ""
     kind = str(details["failure"])
     if kind in _FOREIGN_FORTIO:
-        yield (
-            "this fortio does not work: `python -m pytest_chaos doctor` says why; leave --chaos-fortio away to use the bundled one"
-        )
+        yield "`python -m pytest_chaos doctor` says which fortio is found and what is wrong; --chaos-fortio names another one"
     elif kind in ("no_response", "never_started"):
         known = [cause for words, cause in _NO_ANSWER.items() if re.search(words, said)]
         yield from known[:1] or _HANGS

@@ -133,7 +133,7 @@ def _check(one: ChaosOutcome) -> str:
     words = checked(verify)
     if verify is None or not verify.failures:
         return words
-    words += f"; failed at {', '.join(f'{failure.at_s:.3f}' for failure in verify.failures[:_FIRST])} s"
+    words += f"; it failed at {', '.join(f'{failure.at_s:.3f}' for failure in verify.failures[:_FIRST])} s"
     if verify.failed > _FIRST:
         words += f" and {verify.failed - _FIRST} times more"
     last = verify.failures[-1].message

@@ -74,13 +74,10 @@ class Runs:
             ChaosError: a placeholder is not filled, a filled-in value does not fit, or a target is not free.
         """
         request: pytest.FixtureRequest | None = getattr(item, "_request", None)
-        variables = (
-            variables_of(request, self._settings) if any(names(one.model_dump()) for one in specs) else {}
-        )
-        filled = [fill_spec(spec, variables) for spec in specs]
         checks = self._checks(
             item, request, [key for spec in specs for key in (spec.verify, spec.abort_when)]
         )
+        filled = self._filled(specs, request)
         self.locks_of(item).take(filled, specs, attempt.marked, cancelled=cancelled)
         run = Run(
             filled,
@@ -100,6 +97,12 @@ class Runs:
         run.cover(attempt.benchmark.rounds.from_now())
         attempt.started += len(specs)
         return run
+
+    def _filled(self, specs: Sequence[ChaosSpec], request: pytest.FixtureRequest | None) -> list[ChaosSpec]:
+        if not any(names(one.model_dump()) for one in specs):
+            return list(specs)
+        variables = variables_of(request, self._settings)
+        return [fill_spec(spec, variables) for spec in specs]
 
     def _checks(
         self, item: pytest.Item, request: pytest.FixtureRequest | None, keys: list[str | None]

@@ -88,7 +88,9 @@ class Tree:
     def alias(self, name: str, offset: int) -> None:
         """Add once more what was named ``&name``."""
         if name not in self._anchors:
-            raise self._document.error(offset, f"alias *{name} has no anchor &{name} before it")
+            raise self._document.error(
+                offset, "this alias has no anchor before it; a value that begins with * needs quotes"
+            )
         self._add(self._anchors[name], None, offset)
 
     def _add(self, node: Node, anchor: str | None, offset: int | None = None) -> None:

@@ -49,7 +49,7 @@ BAD = {
     "more than 64 bits": ("trigger: 9223372036854775808", ":1:10: trigger: a whole number of more than 64 bits"),
     "many digits": ("trigger: " + "9" * 10_000, ":1:10: trigger: a whole number of more than 64 bits"),
     "two documents": ("trigger: 1\n---\naction: 2", ":2:1: a second YAML document; put one document into a file"),
-    "an unknown alias": ("trigger: *a", ":1:10: alias *a has no anchor &a before it"),
+    "an unknown alias": ("trigger: *a", ":1:10: this alias has no anchor before it; a value that begins with * needs quotes"),
     "itself": ("trigger: &a [[*a]]", ":1:10: trigger.0.0: this contains itself, through an alias"),
     "a tab": ("trigger:\n\ta: 1", ":2:1: no YAML: found character"),
     "what to do with a tab": ("trigger:\n\ta: 1", "indent with spaces, not with tabs"),
