@@ -128,7 +128,7 @@ class Processes:
 
         Raises:
             OSError: it cannot be started.
-            FaultFailed: the reaper cannot be started, or was killed.
+            ChaosError: the reaper cannot run, or was killed.
             Cancelled: it is after ``end_all``.
         """
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -1,8 +1,24 @@
-"""Programs that are hard to end, as scripts for ``python -c``."""
+"""Programs that are hard to end, as scripts for ``python -c``, and a look at what is left of them."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
+
+_PS = shutil.which("ps") or "ps"
+
+
+def running_with(word: str) -> list[str]:
+    """Return the command lines of all processes that run with ``word`` among their arguments."""
+    told = subprocess.run(
+        [_PS, "-A", "-ww", "-o", "stat=,pid=,args="],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+    )
+    return [line for line in told.stdout.splitlines() if word in line and not line.startswith("Z")]
 
 
 def python(script: str) -> list[str]:
@@ -11,13 +27,12 @@ def python(script: str) -> list[str]:
 
 
 SLEEP = "import time; time.sleep(60)"
-STUBBORN = """
+DEAF = """
 import signal, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-print("up", flush=True)
-time.sleep(60)
 """
+STUBBORN = f"{DEAF}print('up', flush=True)\ntime.sleep(60)"
 AWAY = f"""
 import os, sys, time
 
@@ -27,7 +42,8 @@ def away(cleared):
         os.setsid()
         if os.fork() == 0:
             os.write(writing, str(os.getpid()).encode())
-            os.execve(sys.executable, [sys.executable, "-IS", "-c", {STUBBORN!r}], {{}} if cleared else os.environ)
+            argv = [sys.executable, "-IS", "-c", {DEAF + "time.sleep(60)"!r}, *sys.argv[1:]]
+            os.execve(argv[0], argv, {{}} if cleared else os.environ)
         os._exit(0)
     os.wait()
     return int(os.read(reading, 20))

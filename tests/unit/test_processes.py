@@ -258,3 +258,9 @@ def test_after_the_end_nothing_is_started_any_more(processes: Processes) -> None
 def test_what_is_no_program_is_told_at_once(processes: Processes, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         processes.spawn([str(tmp_path / "missing")])
+
+
+def test_what_no_program_can_be_given_is_told_at_once(processes: Processes) -> None:
+    for words in (["/bin/echo", "a\0b"], []):
+        with pytest.raises(OSError, match="Error"):
+            processes.spawn(words)

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from pytest_chaos.engine.private import folder
 from pytest_chaos.engine.processes import Processes
 from pytest_chaos.engine.reaper import family, ledger
 from pytest_chaos.engine.reaper.client import Reaper
-from pytest_chaos.errors import FaultFailed
+from pytest_chaos.errors import ChaosError
 from tests.support.processes import is_running
 from tests.support.survivors import AWAY, SLEEP, python
 from tests.support.waiting import eventually
@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a place for ledgers of its own; return it."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return Path(ledger.folder())
+    return folder("ledgers")
 
 
 @pytest.fixture
@@ -82,43 +82,10 @@ def test_it_is_the_users_alone_and_does_not_grow(private: Path, processes: Proce
     assert private.stat().st_mode & 0o777 == private.parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("level", ["parent", "itself"])
-@pytest.mark.parametrize("what", ["link", "file", "open"])
-def test_a_directory_that_others_could_have_made_is_refused(
-    private: Path, what: str, level: str, tmp_path: Path, processes: Processes
-) -> None:
-    private.rmdir()
-    place = private
-    if level == "parent":
-        place = private.parent
-        place.rmdir()
-    if what == "link":
-        (tmp_path / "elsewhere").mkdir(mode=0o700)
-        place.symlink_to(tmp_path / "elsewhere")
-    elif what == "file":
-        place.write_text("")
-    else:
-        place.mkdir()
-        place.chmod(0o755)
-    with pytest.raises(FaultFailed, match=str(place)) as failed:
+def test_without_a_private_place_nothing_is_started(private: Path, processes: Processes) -> None:
+    private.chmod(0o755)
+    with pytest.raises(ChaosError, match="is not a directory of your own"):
         processes.spawn(python(SLEEP))
-    assert failed.value.kind == "no_ledger"
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-def test_a_directory_of_somebody_else_is_refused(private: Path) -> None:
-    os.chown(private, 12345, -1)
-    with pytest.raises(FaultFailed, match="is not a directory of yours"):
-        ledger.folder()
-
-
-def test_without_a_runtime_directory_it_is_among_the_temporary_files(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for value in ("", "/no/such/directory"):
-        monkeypatch.setenv("XDG_RUNTIME_DIR", value)
-        assert Path(ledger.folder()).parent == tmp_path / f"pytest-chaos-{os.getuid()}"
 
 
 def left_behind(private: Path) -> tuple[Path, list[int]]:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pytest_chaos.engine.private import folder
 from pytest_chaos.engine.reaper import family, ledger, wire
 from pytest_chaos.engine.reaper.ledger import Left
 from pytest_chaos.errors import Cancelled, FaultFailed
@@ -55,6 +56,7 @@ class Reaper:
 
     def __init__(self) -> None:
         self.found: list[str] = []
+        self._owner = os.getpid()
         self._lock = threading.RLock()
         self._holders = 0
         self._running: _Running | None = None
@@ -67,7 +69,9 @@ class Reaper:
             self._holders += 1
 
     def release(self) -> None:
-        """Let it go. The last one to do so ends it, with all that is left."""
+        """Let it go. The last one to do so ends it, with all that is left. In a fork of its owner this does nothing."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             self._holders -= 1
             if not self._holders:
@@ -86,7 +90,7 @@ class Reaper:
 
         Raises:
             OSError: it cannot be started.
-            FaultFailed: there is no reaper, or it was killed.
+            ChaosError: it cannot run, or was killed.
             Cancelled: a process that is watched beside this one has ended.
         """
         words = [os.fsencode(word) for word in argv]
@@ -124,8 +128,8 @@ class Reaper:
     def _start(self) -> _Running:
         if not all(map(_lives, self._watched.values())):
             raise Cancelled("the process that this one works for has ended; no fault is started any more")
-        folder = ledger.folder()
-        path, written = ledger.create(folder)
+        ledgers = str(folder("ledgers"))
+        path, written = ledger.create(ledgers)
         ours, theirs = socket.socketpair()
         own = _handle(os.getpid())  # opened here, where its number can only mean this process
         handles = [own, *self._watched.values()]
@@ -164,7 +168,7 @@ class Reaper:
                 "no_reaper", f"the process that starts and ends fault processes cannot run: {problem}"
             )
         self._running = _Running(ours, path)
-        self._report(ledger.left_in(folder))
+        self._report(ledger.left_in(ledgers))
         return self._running
 
     def _stop(self) -> None:

@@ -16,6 +16,7 @@ MARK = "PYTEST_CHAOS_OWNER"
 
 HAS_PROC = os.path.exists("/proc/self/stat")
 _HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+_TRIES = 3
 _PAUSES_S = (0.0005, 0.01)
 
 
@@ -70,7 +71,11 @@ def exists(pid: int) -> bool:
 
 def carries(pid: int, mark: bytes) -> bool:
     """Tell whether the environment that ``pid`` was started with holds ``NAME=value`` as it begins in ``mark``."""
-    return b"\0" + mark in b"\0" + (_read(f"/proc/{pid}/environ") or b"")
+    for _ in range(_TRIES):
+        if variables := _read(f"/proc/{pid}/environ"):
+            return b"\0" + mark in b"\0" + variables
+        time.sleep(_PAUSES_S[0])  # a process that becomes another program has none for a moment
+    return False
 
 
 def program_of(pid: int) -> str:

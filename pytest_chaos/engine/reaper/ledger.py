@@ -11,14 +11,12 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pytest_chaos.engine.reaper import family
 from pytest_chaos.engine.reaper.family import MARK, Seen
-from pytest_chaos.errors import FaultFailed
 
 _END_S = 1.0
 _PAUSE_S = 0.002
@@ -30,30 +28,6 @@ class Left(NamedTuple):
     pid: int
     program: str
     ended: bool
-
-
-def folder() -> str:
-    """Return the directory of ledgers, made if need be.
-
-    Raises:
-        FaultFailed: what is there is not a directory of this user alone.
-    """
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    if not os.path.isdir(base):
-        base = tempfile.gettempdir()
-    path = os.path.join(base, f"pytest-chaos-{os.getuid()}")
-    for directory in (path, os.path.join(path, "ledgers")):
-        try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            found = os.lstat(directory)
-        except OSError as error:
-            raise FaultFailed("no_ledger", f"the directory {directory} cannot be made: {error}") from None
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise FaultFailed(
-                "no_ledger",
-                f"{directory} is not a directory of yours with mode 0700: remove it, or set XDG_RUNTIME_DIR",
-            )
-    return os.path.join(path, "ledgers")
 
 
 def create(directory: str) -> tuple[str, int]:

@@ -164,13 +164,13 @@ class Program:
         left = self._kill([child])
         with suppress(ChildProcessError):
             os.waitpid(child.pid, os.WNOHANG)
+        self._children.remove(child)
+        if not self._children and not left:
+            os.ftruncate(self._ledger, self._header)
         child.say(len(left))
         self._poll.unregister(child.leash)
         del self._called[child.leash.fileno()]
         child.leash.close()
-        self._children.remove(child)
-        if not self._children and not left:
-            os.ftruncate(self._ledger, self._header)
 
     def _family(self, children: Collection[Child]) -> set[Seen]:
         """Return who of ``children`` and of their descendants is alive.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import signal
@@ -100,5 +101,7 @@ def _become(
             os.execvpe(argv[0], argv, env)  # noqa: S606 - a fault's own command line, built by code; no shell
     except OSError as error:
         gate.send(marshal.dumps((error.errno, error.strerror, os.fsencode(error.filename or b""))))
+    except BaseException as error:  # noqa: BLE001 - such as words that no program can be given
+        gate.send(marshal.dumps((errno.EINVAL, f"{type(error).__name__}: {error}", b"")))
     finally:
         os._exit(127)
