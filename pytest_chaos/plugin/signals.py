@@ -6,16 +6,19 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Final
 
 import pytest
 
 _HEEDED: Final = (signal.SIGTERM, signal.SIGHUP)
+_ONE_AND_THE_SAME_S: Final = 1.0
+"""Whoever ends a job may signal its group, too, or send one signal after the other: within this time it counts as one."""
 
 
 class Signals:
-    """Turn the first signal into a ``KeyboardInterrupt``, which pytest knows how to end with, and deliver it at the end.
+    """Turn a signal into a ``KeyboardInterrupt``, which pytest knows how to end with, and deliver it at the end.
 
     Only what would end the process is dealt with: a handler of somebody else stays, and so does a signal
     that is ignored, as under nohup.
@@ -27,6 +30,7 @@ class Signals:
         self._taken: list[signal.Signals] = []
         self._session: pytest.Session | None = None
         self._received: signal.Signals | None = None
+        self._deaf_until = 0.0
 
     def heed(self, item: pytest.Item) -> None:
         """Heed signals until ``item`` is torn down."""
@@ -62,15 +66,15 @@ class Signals:
                 signal.signal(number, signal.SIG_DFL)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        """Interrupt the session, once: whoever ends a process group often sends the same twice, or one after the other."""
+        """Interrupt the session; again, if asked again later: what was raised in a finalizer, Python has dropped."""
         if self._session is None or not (
             self._tests or self._received
         ):  # a test has put us back after our time
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        elif self._received is None:
-            self._received = signal.Signals(number)
-            self._session.shouldstop = (
-                f"ended by {self._received.name}"  # even if a test swallows what follows
-            )
+            return
+        self._received = self._received or signal.Signals(number)
+        self._session.shouldstop = f"ended by {self._received.name}"  # even if a test swallows what follows
+        if time.monotonic() >= self._deaf_until:
+            self._deaf_until = time.monotonic() + _ONE_AND_THE_SAME_S
             raise KeyboardInterrupt(self._received.name)

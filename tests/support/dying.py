@@ -83,9 +83,14 @@ class Dying:
         """Send pytest a signal."""
         os.kill(self.pytest.pid, number)
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether pytest has ended."""
+        return self._end() is not None
+
     def ended(self) -> tuple[int, str]:
         """Wait for the end of pytest; return its status and its output."""
-        eventually(self._end, "pytest has ended", within_s=30)
+        eventually(lambda: self.has_ended, "pytest has ended", within_s=30)
         end = self._end()
         assert end is not None
         status = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
