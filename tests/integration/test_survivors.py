@@ -12,6 +12,7 @@ import pytest
 from tests.support.dying import CONFTEST, STARTED, dying
 from tests.support.inner import InnerPytest
 from tests.support.survivors import running_with
+from tests.support.waiting import eventually
 
 BODY = """
 @many()
@@ -138,6 +139,33 @@ def test_a_fork_of_the_test_lives_on(tmp_path: Path) -> None:
         run.send(signal.SIGKILL)
         assert run.ended()[0] == -signal.SIGKILL
         run.assert_nothing_left()
+
+
+KILLS_THE_REAPER = """
+from pytest_chaos.engine.reaper import family
+from tests.support.survivors import running_with
+from tests.support.waiting import eventually
+
+def kill_the_reaper():
+    pids = [int(line.split()[1]) for line in running_with(os.environ["DYING_TOKEN"])]
+    (reaper,) = {family.stat_of(pid).parent for pid in pids}
+    os.kill(reaper, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n1"]], ids=["alone", "-n1"])
+def test_the_next_run_ends_and_tells_what_a_killed_reaper_left(options: list[str], tmp_path: Path) -> None:
+    body = "kill_the_reaper(); os.kill(os.getpid(), signal.SIGKILL)"
+    with dying(tmp_path, KILLS_THE_REAPER + BODY.format(body)) as run:
+        assert run.ended()[0] == -signal.SIGKILL
+        eventually(lambda: len(running_with(run.token)) == 2, "what no parent can end is left")
+        with dying(tmp_path, BODY.format("pass"), *options, plugins=["xdist.plugin"]) as next_run:
+            status, output = next_run.ended()
+            assert status == 0
+            next_run.assert_nothing_left()
+        assert output.count("left by a reaper that was killed, was still running and was ended") == 1
+        (left,) = running_with(run.token)  # its environment was cleared; nothing tells that it was ours
+        os.kill(int(left.split()[1]), signal.SIGKILL)
 
 
 def test_a_run_inside_this_process(

@@ -134,7 +134,7 @@ def test_one_that_got_lost_can_be_sent_again(tmp_path: Path) -> None:
         eventually((tmp_path / "losing").exists, "the finalizer runs", within_s=30)
         run.send(signal.SIGTERM)
         eventually((tmp_path / "lost").exists, "the test goes on", within_s=30)
-        eventually(lambda: run.send(signal.SIGTERM) or run.has_ended, "pytest has ended", within_s=30)
+        eventually(lambda: run.ends_by(signal.SIGTERM), "pytest has ended", within_s=30)
         assert run.ended()[0] == -signal.SIGTERM
     assert (tmp_path / "torn-down").exists()
 

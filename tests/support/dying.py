@@ -83,6 +83,11 @@ class Dying:
         """Send pytest a signal."""
         os.kill(self.pytest.pid, number)
 
+    def ends_by(self, number: signal.Signals) -> bool:
+        """Send it a signal, and tell whether it has ended."""
+        self.send(number)
+        return self.has_ended
+
     @property
     def has_ended(self) -> bool:
         """Tell whether pytest has ended."""

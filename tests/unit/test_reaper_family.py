@@ -12,6 +12,7 @@ import pytest
 from pytest_chaos.engine.reaper import family
 from tests.support.processes import is_running
 from tests.support.survivors import SLEEP, python
+from tests.support.waiting import eventually
 
 PARENT = f"import subprocess, sys\nwith subprocess.Popen({python(SLEEP)}) as child:\n    print(child.pid, flush=True)"
 
@@ -62,17 +63,15 @@ def test_children_of_a_number_that_was_given_out_again_are_nobody(pair: tuple[in
 
 
 @pytest.mark.usefixtures("each_kernel")
-def test_a_signal_reaches_this_very_process_or_nobody(pair: tuple[int, int]) -> None:
-    parent, child = map(seen, pair)
-    family.send(child._replace(start=child.start - 1), signal.SIGKILL)
-    assert family.lives(child)
-    family.send(child, signal.SIGKILL)
-    family.send(child, signal.SIGKILL)
-    assert (
-        not family.lives(child)
-        or family.end(lambda: {child} if family.lives(child) else set(), within_s=1) == set()
-    )
-    assert family.lives(parent) or not is_running(parent.pid)
+def test_a_signal_reaches_this_very_process_or_nobody() -> None:
+    with subprocess.Popen(python(SLEEP)) as process:
+        one = seen(process.pid)
+        family.send(one._replace(start=one.start - 1), signal.SIGKILL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        family.send(one, signal.SIGTERM)
+        assert process.wait(5) == -signal.SIGTERM
+    family.send(one, signal.SIGKILL)
 
 
 def test_one_that_only_waits_to_be_waited_for_is_no_more() -> None:
@@ -118,3 +117,21 @@ def test_a_variable_is_found_by_its_whole_name_and_how_its_value_begins() -> Non
         }
         process.kill()
     assert told == {b"NAME=two.": True, b"NAME=two.1\0": False, b"NAME=two.12\0": True, b"NAME=one": False}
+
+
+def test_all_are_frozen_before_the_first_is_killed(pair: tuple[int, int]) -> None:
+    """What is killed before the others are frozen leaves orphans that nothing ties to it."""
+    parent, child = map(seen, pair)
+    rounds: list[set[str]] = []
+
+    def members() -> set[family.Seen]:
+        if len(rounds) == 1:
+            eventually(lambda: states() == {"T"}, "both are frozen")
+        rounds.append(states())
+        return {one for one in (parent, child) if family.lives(one)}
+
+    def states() -> set[str]:
+        return {stat.state for stat in map(family.stat_of, pair) if stat is not None}
+
+    assert family.end(members, within_s=5) == set()
+    assert rounds[1] == {"T"}

@@ -76,6 +76,7 @@ class Reaper:
             self._holders -= 1
             if not self._holders:
                 self._stop()
+                self.found = []
                 while self._watched:
                     _let_go(self._watched.popitem()[1])
 

@@ -142,7 +142,7 @@ class Program:
             return
         except OSError:
             orders = b""
-        if b"i" in orders and child.status() is None:
+        if b"i" in orders:  # it is waited for last, so its number is still its own
             os.kill(child.pid, signal.SIGINT)
         if b"k" in orders:
             self._kill([child])
