@@ -224,6 +224,14 @@ def test_a_fork_that_disrupts_has_a_reaper_of_its_own(reaper: Reaper) -> None:
     processes.end_all()
 
 
+def test_tests_may_replace_what_starts_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Popen", "run", "call"):
+        monkeypatch.setattr(subprocess, name, None)
+    processes = Processes()
+    assert processes.spawn(python("print('here')")).stdout.read() == b"here\n"
+    processes.end_all()
+
+
 def test_one_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch, private: Path) -> None:
     processes = Processes()
     monkeypatch.setattr(sys, "executable", "/bin/false")

@@ -8,13 +8,13 @@ import logging
 import os
 import select
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, Popen  # by name: tests replace them in their module
 from typing import Final, NamedTuple
 
 from pytest_chaos.engine.private import folder
@@ -136,26 +136,19 @@ class Reaper:
         handles = [own, *self._watched.values()]
         passed = [theirs.fileno(), written]
         try:
-            done = subprocess.run(  # noqa: S603 - this interpreter and our own file
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    *_python_options(),
-                    _PROGRAM,
-                    path,
-                    *map(str, [*passed, *handles]),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+            options = ["-I", "-S", *_python_options()]
+            with Popen(  # noqa: S603 - this interpreter and our own file
+                [sys.executable, *options, _PROGRAM, path, *map(str, [*passed, *handles])],
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=DEVNULL,
                 cwd="/",
                 env={name: os.environ[name] for name in _NEEDED if name in os.environ},
                 pass_fds=[*passed, *(one for one in handles if one > 0)],
                 start_new_session=True,
-                check=False,
-            )
-            problem = f"{sys.executable} ended with {done.returncode}" if done.returncode else ""
+            ) as starter:
+                status = starter.wait()
+            problem = f"{sys.executable} ended with {status}" if status else ""
         except OSError as error:
             problem = str(error)
         finally:
