@@ -96,6 +96,7 @@ class Reaper:
         """
         words = [os.fsencode(word) for word in argv]
         with self._lock:
+            self._check_watched()
             if self._running is not None and _hung_up(self._running.control):
                 self._lost(self._running)
             running = self._running or self._start()
@@ -108,6 +109,7 @@ class Reaper:
                 (pid, problem), received = wire.receive(running.control, 3)
             except (EOFError, OSError):
                 self._lost(running)
+                self._check_watched()
                 raise killed() from None
             except BaseException:  # or its answer would be taken for that to the next request
                 self._stop()
@@ -126,9 +128,11 @@ class Reaper:
                 running.control.close()
                 self._report(ledger.settle(running.ledger, within_s=_LEAVES_WITHIN_S))
 
-    def _start(self) -> _Running:
+    def _check_watched(self) -> None:
         if not all(map(_lives, self._watched.values())):
             raise Cancelled("the process that this one works for has ended; no fault is started any more")
+
+    def _start(self) -> _Running:
         ledgers = str(folder("ledgers"))
         path, written = ledger.create(ledgers)
         ours, theirs = socket.socketpair()

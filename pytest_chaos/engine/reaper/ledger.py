@@ -64,6 +64,9 @@ def settle(path: str, *, within_s: float = 0.0) -> list[Left]:
             header, *entries = [_parsed(line) for line in file] or [{}]
         left = _end_all(os.path.basename(path), entries) if header == _here() else []
         os.unlink(path)
+    except OSError:  # it will be looked at again
+        return []
+    else:
         return left
     finally:
         os.close(descriptor)
