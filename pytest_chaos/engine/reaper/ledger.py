@@ -13,6 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pytest_chaos.engine.reaper import family
@@ -63,10 +64,9 @@ def settle(path: str, *, within_s: float = 0.0) -> list[Left]:
         with open(descriptor, encoding="utf-8", errors="replace", closefd=False) as file:
             header, *entries = [_parsed(line) for line in file] or [{}]
         left = _end_all(os.path.basename(path), entries) if header == _here() else []
-        os.unlink(path)
-    except OSError:  # it will be looked at again
-        return []
-    else:
+        if all(one.ended for one in left):  # else it is looked at again
+            with suppress(OSError):
+                os.unlink(path)
         return left
     finally:
         os.close(descriptor)
