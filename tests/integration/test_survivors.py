@@ -153,6 +153,22 @@ def kill_the_reaper():
 """
 
 
+def test_a_killed_reaper_leaves_no_test_green(tmp_path: Path) -> None:
+    """Even if the fault itself does not notice that its processes are gone. The next test has a reaper again."""
+    next_test = (
+        f"@many()\ndef test_next(): assert len(running_with(os.environ['DYING_TOKEN'])) == 1 + {STARTED}"
+    )
+    source = KILLS_THE_REAPER + BODY.format("kill_the_reaper()") + next_test
+    with dying(tmp_path, source) as run:
+        status, output = run.ended()
+        assert status == 1
+        assert "1 failed, 1 passed" in output
+        assert "is error: the reaper, the parent of all fault processes, was killed" in output
+        (left,) = running_with(run.token)  # without our variables, and with no parent that would adopt it
+        os.kill(int(left.split()[1]), signal.SIGKILL)
+        run.assert_nothing_left()
+
+
 @pytest.mark.parametrize("options", [[], ["-n1"]], ids=["alone", "-n1"])
 def test_the_next_run_ends_and_tells_what_a_killed_reaper_left(options: list[str], tmp_path: Path) -> None:
     body = "kill_the_reaper(); os.kill(os.getpid(), signal.SIGKILL)"
