@@ -190,8 +190,8 @@ def test_a_fork_of_the_test_ends_nothing(processes: Processes) -> None:
             processes.end_all()
             process.kill()
         finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+            os._exit(processes.failure != "")
+    assert os.waitpid(child, 0) == (child, 0)
     with pytest.raises(TimeoutError):
         process.wait(0.2)
 

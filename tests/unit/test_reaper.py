@@ -86,12 +86,16 @@ def test_nothing_of_it_stays() -> None:
 
     before = here()
     for _ in range(3):
+        reaper = reaper_of_this_process()
+        reaper.hold()
+        reaper.watch(os.getppid())
         processes = Processes()
         for _ in range(3):
             processes.spawn(python("pass"))
         with pytest.raises(OSError, match="No such file"):
             processes.spawn(["/no/such/program"])
         processes.end_all()
+        reaper.release()
     assert here() == before
 
 
@@ -209,6 +213,7 @@ def test_a_fork_that_disrupts_has_a_reaper_of_its_own(reaper: Reaper) -> None:
     child = os.fork()
     if child == 0:
         try:
+            reaper.release()
             theirs = Processes().spawn(python(SLEEP))
             os.write(writing, f"{parent_of(theirs.pid)} {theirs.pid}".encode())
         finally:
