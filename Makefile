@@ -9,7 +9,7 @@ RUN := .venv/bin/python -m
 PINS := pyproject.toml hatch_build.py $(wildcard fortio-build/*.py) fortio-build/go.mod fortio-build/go.sum
 JUNIT := chaos-demo.xml
 
-.PHONY: help demo test lint types contracts lowest bench wheels clean
+.PHONY: help demo test lint types contracts lowest bench kill-test wheels clean
 
 help:
 	@echo 'make demo       tests of a small shop under load, and what a report looks like'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lowest     the test suite with the lowest versions that pyproject.toml allows'
 	@echo 'make bench      the figures that this project keeps, measured'
 	@echo 'make wheels     the sdist and a wheel for every platform in dist/, checked'
+	@echo 'make kill-test  pytest killed at 100 random moments: what is left a second later (nothing), and what would be'
 	@echo 'make clean      remove all that the above have made'
 
 demo: .venv/made
@@ -50,6 +51,10 @@ bench: .venv/made
 
 wheels: .venv/made
 	.venv/bin/python tools/wheels.py dist
+
+kill-test: .venv/made
+	$(RUN) benchmarks.kill --runs 100
+	$(RUN) benchmarks.kill --runs 18 --without-reaper
 
 clean:
 	rm -rf .venv .venv-lowest .venv-lowest-gemini pytest_chaos/fortio/bin build dist $(JUNIT)

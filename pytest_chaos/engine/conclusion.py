@@ -136,6 +136,8 @@ def _machinery(one: Disruption) -> str | None:
     for asking in (one.watch, one.brake):
         if asking is not None and asking.broken is not None:
             return asking.broken
+    if one.not_ended:
+        return one.not_ended
     if one.deaf:
         return (
             f"the trigger {one.spec.trigger.type!r} says that it listens, but did not set ctx.listening within "

@@ -219,6 +219,11 @@ class Disruption:
         if self.watch is not None:
             self.watch.join()
 
+    @property
+    def not_ended(self) -> str:
+        """What went wrong with ending its processes, if anything did."""
+        return self._processes.failure
+
     def wait_active_again(self, unless: threading.Event) -> bool:
         """Wait until it is active; return False once it is over, or after ``let_go`` of ``unless``."""
         with self._changed:

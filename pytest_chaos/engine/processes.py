@@ -1,116 +1,157 @@
-"""Start processes that are certain to be ended: each in its own session, killed as a group."""
+"""Start processes that are certain to be ended: the reaper is their parent, and ends them with all they have started."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
-import tempfile
+import select
+import socket
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final
 
+from pytest_chaos.engine.reaper.client import Reaper, Spawned, killed, reaper_of_this_process
 from pytest_chaos.errors import Cancelled
 
 _KEPT: Final = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
+_END_S: Final = 2.0
+_NUMBER: Final = 8
+"""The bytes of a number on the leash: first the exit status, then how many could not be ended."""
 
 
 class OwnedProcess:
-    """A child in a session of its own. Its standard input is empty, its outputs are pipes."""
+    """A process in a session of its own. Its standard input is empty, its outputs are pipes.
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self._popen = subprocess.Popen(  # noqa: S603 - a fault's own command line, built by code; no shell
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**kept, **(env or {})},
-            cwd=tempfile.gettempdir(),
-            start_new_session=True,
-        )
-        assert self._popen.stdout is not None  # noqa: S101 - both were asked for as pipes
-        assert self._popen.stderr is not None  # noqa: S101
-        self.pid = self._popen.pid
-        self.stdout: IO[bytes] = self._popen.stdout
-        self.stderr: IO[bytes] = self._popen.stderr
+    What is said of it comes on its leash and is left there to be read again: a thread that was interrupted
+    while it read has lost nothing.
+    """
+
+    def __init__(self, spawned: Spawned) -> None:
+        self.pid = spawned.pid
+        self.stdout: IO[bytes] = os.fdopen(spawned.stdout, "rb")
+        self.stderr: IO[bytes] = os.fdopen(spawned.stderr, "rb")
+        self._owner = os.getpid()
+        self._leash = spawned.leash
+        self._lost = spawned.lost
         self._lock = threading.Lock()
-        self._reaped = False
+        self._said: bytes | None = None
 
     def interrupt(self) -> None:
         """Send one SIGINT to the process alone."""
-        self._signal(os.kill, signal.SIGINT)
+        self._tell(lambda leash: leash.send(b"i"))
 
     def kill(self) -> None:
-        """Kill the whole group."""
-        self._signal(os.killpg, signal.SIGKILL)
+        """Kill the process and everything that it has started."""
+        self._tell(lambda leash: leash.send(b"k"))
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit status (negative: ended by that signal). What it left in its group lives on.
+        """Return the exit status (negative: ended by that signal). What it has started lives on.
 
         Raises:
             TimeoutError: it is still running.
+            FaultFailed: the reaper was killed, and the process with it.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = 0.001
-        while (status := self._status()) is None:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"process {self.pid} is still running")
-            time.sleep(pause)
-            pause = min(0.02, 2 * pause)
-        return status
+        said = self._listen(select.POLLIN, timeout)
+        if said is None:
+            raise TimeoutError(f"process {self.pid} is still running")
+        if len(said) < _NUMBER:
+            raise killed()
+        return int.from_bytes(said[:_NUMBER], "little", signed=True)
 
-    def end(self) -> None:
-        """Kill the group, and only then take note of the end: from then on its number may be somebody else's."""
-        self.kill()
-        with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(2)
-            self._reaped = True
+    def leave(self) -> None:
+        """Ask for its end, and for that of everything that it has started, without waiting."""
+        # Not only closed: a fork of this process has a copy.
+        self._tell(lambda leash: leash.shutdown(socket.SHUT_WR))
 
-    def _status(self) -> int | None:
-        """Return the exit status without taking note of the end; None while it runs."""
+    def end(self) -> str:
+        """End it with everything that it has started; return what went wrong with that, if anything did."""
+        self.leave()
+        said = self._listen(0, _END_S)
+        if said is None:
+            return f"process {self.pid} could not be ended within {_END_S:g} s"
         with self._lock:
-            if self._reaped:
-                return self._popen.returncode
-            if not hasattr(
-                os, "waitid"
-            ):  # macOS before Python 3.13: its number is free once its end is known
-                self._reaped = self._popen.poll() is not None
-                return self._popen.returncode
-            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is None:
-            return None
-        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            if self._said is None:
+                self._said = said
+                self._leash.close()
+        failure = ""
+        if len(said) < 2 * _NUMBER:
+            self._lost()
+            failure = str(killed())
+        elif left := int.from_bytes(said[_NUMBER:], "little"):
+            return f"{left} of process {self.pid} and those that it has started could not be ended"
+        self.stdout.close()  # nobody is left to write, so no reader can hold it for long
+        self.stderr.close()
+        return failure
 
-    def _signal(self, send: Callable[[int, int], None], number: int) -> None:
+    def _tell(self, order: Callable[[socket.socket], object]) -> None:
+        """Give an order, unless it is over. A fork of the process that owns it has no say."""
+        if os.getpid() != self._owner:
+            return
+        with self._lock, contextlib.suppress(OSError):
+            if self._said is None:
+                order(self._leash)
+
+    def _listen(self, event: int, timeout: float | None) -> bytes | None:
+        """Return what was said once there is something (``POLLIN``), or all of it once there will be no more (0)."""
         with self._lock:
-            if not self._reaped:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    send(self.pid, number)
+            if self._said is not None:
+                return self._said
+            leash = self._leash.dup()  # or it might be closed, and its number given out again, while we wait
+        with leash:
+            poll = select.poll()
+            poll.register(leash, event)
+            if not poll.poll(None if timeout is None else 1000 * max(0.0, timeout)):
+                return None
+            try:
+                return leash.recv(2 * _NUMBER, socket.MSG_PEEK)
+            except ConnectionResetError:  # said once, of an end that did not read our last order
+                return leash.recv(2 * _NUMBER, socket.MSG_PEEK)
 
 
 class Processes:
-    """The processes of one disruption. Once ended, it starts no more."""
+    """The processes of one disruption. Once ended, it starts no more.
+
+    Attributes:
+        failure: what went wrong with ending them, if anything did.
+    """
 
     def __init__(self) -> None:
+        self.failure = ""
         self._all: list[OwnedProcess] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._owner = os.getpid()
+        self._reaper: Reaper | None = None
 
     def spawn(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> OwnedProcess:
-        """Start ``argv``. Raises ``OSError`` if it cannot be started, ``Cancelled`` after ``end_all``."""
+        """Start ``argv``.
+
+        Raises:
+            OSError: it cannot be started.
+            ChaosError: the reaper cannot run, or was killed.
+            Cancelled: it is after ``end_all``.
+        """
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         with self._lock:
             if self._closed:
                 raise Cancelled("the disruption is over; no process is started any more")
-            process = OwnedProcess(argv, env)
+            if self._reaper is None:
+                self._reaper = reaper_of_this_process()
+                self._reaper.hold()
+            process = OwnedProcess(self._reaper.spawn(argv, {**kept, **(env or {})}))
             self._all.append(process)
             return process
 
     def end_all(self) -> None:
-        """Kill whatever is left, and refuse to start more."""
+        """End whatever is left, and refuse to start more. In a fork of the process that started them it does nothing."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             self._closed = True
             for process in self._all:
-                process.end()
+                process.leave()
+            for process in self._all:
+                self.failure = process.end() or self.failure
+            reaper, self._reaper = self._reaper, None
+        if reaper is not None:
+            reaper.release()

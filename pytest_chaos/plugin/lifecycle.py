@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Sequence
 
 import pytest
 
+from pytest_chaos.engine.reaper.client import reaper_of_this_process
 from pytest_chaos.engine.run import NotStarted, end_all, unrun
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
@@ -22,6 +24,7 @@ from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
 from pytest_chaos.plugin.planning import PLAN
 from pytest_chaos.plugin.reporting import Reporting
 from pytest_chaos.plugin.runs import Runs
+from pytest_chaos.plugin.signals import Signals
 from pytest_chaos.plugin.timeline import can_show_blocks
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
@@ -39,7 +42,22 @@ class Lifecycle:
         self._runs = Runs(config, settings)
         self._only_setup = any(config.getoption(name, False) for name in ("setuponly", "setupplan"))
         self._in_peace = settings.disable or settings.dry_run or self._only_setup
+        self._signals = Signals(config)
+        self._reaper = reaper_of_this_process()
+        self._reaper.hold()
+        if hasattr(config, "workerinput"):  # its parent is xdist's controller, or what connects it with that
+            self._reaper.watch(os.getppid())
+        reporting.left = self._reaper.found
         self.collection = Collection(config, settings, reporting.plans)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, None, None]:
+        """Last of all let the reaper go, and end the way that a signal has asked for."""
+        try:
+            return (yield)
+        finally:
+            self._reaper.release()
+            self._signals.deliver()
 
     # ------------------------------------------------------------------ setup
 
@@ -84,6 +102,7 @@ class Lifecycle:
             )
             return
         self._runs.locks_of(item)  # before our own finalizer, so that they are let go after it
+        self._signals.heed(item)
         item.addfinalizer(lambda: self._finalize(item, attempt))
         try:
             self._begin(item, attempt)
@@ -223,6 +242,7 @@ class Lifecycle:
     def injector(self, request: pytest.FixtureRequest) -> Generator[ChaosInjector, None, None]:
         """Yield the injector of one test, and stop what it started."""
         item: pytest.Item = request.node
+        self._signals.heed(item)
         attempt = self._attempt(item)
         if not self._in_peace:
             self._runs.locks_of(item)

@@ -30,6 +30,7 @@ class Reporting:
         self._places: dict[str, tuple[str, int]] = {}
         self._plain: set[str] = set()
         self.plans = Plans()
+        self.left: list[str] = []
 
     def keep(self, test: str, outcomes: Sequence[ChaosOutcome]) -> None:
         """Remember outcomes of a test that has no report, because it was interrupted."""
@@ -61,6 +62,7 @@ class Reporting:
         if self._worker:
             output: dict[str, Any] = vars(self._config)["workeroutput"]
             output["chaos_without"] = self.plans.without_chaos
+            output["chaos_left"] = self.left
             return
         if self._settings.plan is not None:
             self._write("--chaos-plan", self._settings.plan, self.plans.write)
@@ -89,7 +91,9 @@ class Reporting:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what a worker of xdist said when it ended."""
-        self.plans.count(getattr(node, "workeroutput", {}).get("chaos_without", 0))
+        output = getattr(node, "workeroutput", {})
+        self.plans.count(output.get("chaos_without", 0))
+        self.left += output.get("chaos_left", [])
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -97,7 +101,7 @@ class Reporting:
         if self._settings.dry_run and not self._worker:
             terminalreporter.write_sep("=", "chaos dry run")
             terminalreporter.write("".join(f"{line}\n" for line in self.plans.lines()))
-        if self._worker or not (self._outcomes or self._plain) or self._config.option.no_summary:
+        if self._worker or not (self._outcomes or self._plain or self.left) or self._config.option.no_summary:
             return
         terminalreporter.write_sep("=", "chaos")
         self._show_outcomes(terminalreporter)
@@ -109,6 +113,8 @@ class Reporting:
         if self._plain:
             many = "1 test carries" if len(self._plain) == 1 else f"{len(self._plain)} tests carry"
             terminalreporter.line(f"{many} a bare chaos mark: a category, no chaos")
+        for line in self.left:
+            terminalreporter.line(line, yellow=True)
 
     def _show_outcomes(self, terminal: pytest.TerminalReporter) -> None:
         for test, outcomes in self._outcomes.items():

@@ -21,7 +21,7 @@ from pytest_chaos.fortio.argv import Load, load_argv
 from pytest_chaos.fortio.locate import locate
 from pytest_chaos.fortio.run import FortioRun
 from tests.support.fake_fortio import HONEST
-from tests.support.processes import assert_none_left
+from tests.support.processes import assert_none_left, is_running
 from tests.support.server import Shop, unused_port
 from tests.support.waiting import eventually
 
@@ -385,7 +385,7 @@ say(report())
     thread.start()
     thread.join(10)
     hung = thread.is_alive()
-    os.kill(int(escaped.read_text(encoding="utf-8")), signal.SIGKILL)
+    assert not is_running(int(escaped.read_text(encoding="utf-8")))
     thread.join(5)
     assert not hung, "it waited for the escaped child"
     assert outcome
