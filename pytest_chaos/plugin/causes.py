@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict
-from pytest_chaos.plugin.text import number, responses
+from pytest_chaos.plugin.text import number, responses, seconds
 
 _FOREIGN_FORTIO: Final = {
     "no_fortio",
@@ -106,7 +106,7 @@ def _of_the_trigger(one: ChaosOutcome) -> Iterator[str]:
     if fired is None and "planned" in moments:
         yield _why_not_fired(one.asked)
     elif active is None and fired is not None:
-        yield f"it fired only {ended - fired:.3g} s before the body's end: fire it earlier, or let the body last longer"
+        yield f"it fired only {seconds(ended - fired)} s before the body's end: fire it earlier, or let the body last longer"
 
 
 def _why_not_fired(asked: str) -> str:
@@ -135,7 +135,7 @@ def _of_the_shortfall(details: Mapping[str, Any]) -> Iterator[str]:
         yield f"{what}, give its listener a larger backlog, or set a longer `timeout`"
     if asked and slow and connections and unanswered < total / 2 and slow > 0.8 * connections / asked:
         needed = math.ceil(asked * slow * 1.5)
-        yield f"too few connections: answers took {slow:.3g} s (p90) over {connections} of them; set `concurrency` to {needed}"
+        yield f"too few connections: answers took {seconds(slow)} s (p90) over {connections} of them; set `concurrency` to {needed}"
     elif not unanswered:
         yield "the machine was too busy to send at this pace: set a lower `qps`, or accept less with `min_delivered`"
 
@@ -157,18 +157,18 @@ def _of_the_overlap(one: ChaosOutcome) -> Iterator[str]:
     if began is None or ended is None or active is None or over is None:
         return
     if over <= began and not one.overlap:
-        yield f"it was over {began - over:.3g} s before the body began: set a longer `duration`, or leave it away"
+        yield f"it was over {seconds(began - over)} s before the body began: set a longer `duration`, or leave it away"
     elif "`min_overlap`" in one.reason or "rounds of the benchmark" in one.reason:
         if active > began:
             yield (
-                f"it was active only {active - began:.3g} s after the body's start: set a smaller `delay_seconds`, "
+                f"it was active only {seconds(active - began)} s after the body's start: set a smaller `delay_seconds`, "
                 'or leave wait="none" away'
             )
         if ended - over > 0.05:
-            yield f"it was over {ended - over:.3g} s before the body was: set a longer `duration`, or leave it away"
+            yield f"it was over {seconds(ended - over)} s before the body was: set a longer `duration`, or leave it away"
     asked = number(one.result.details, "asked_qps")
     if asked and 0 < one.overlap_s < 1 / asked:
-        yield f"one request is due every {1 / asked:.3g} s: set a higher `qps`, or let the body last longer"
+        yield f"one request is due every {seconds(1 / asked)} s: set a higher `qps`, or let the body last longer"
 
 
 def _of_the_check(one: ChaosOutcome) -> Iterator[str]:

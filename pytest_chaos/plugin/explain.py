@@ -13,7 +13,7 @@ import pytest
 
 from pytest_chaos.outcome import ChaosOutcome
 from pytest_chaos.plugin.causes import likely_causes
-from pytest_chaos.plugin.text import checked, figures, inert, sentence
+from pytest_chaos.plugin.text import checked, figures, inert, seconds, sentence
 from pytest_chaos.plugin.timeline import draw
 from pytest_chaos.scrub import clean
 
@@ -121,7 +121,7 @@ def _active(one: ChaosOutcome) -> str:
         return ""
     began, over = one.timeline.get("body_started"), one.timeline.get("last_effect")
     where = "before the body" if one.overlap and began and over and over <= began else "of the body"
-    words = f"{one.overlap_s:.3g} of {window.seconds:.3g} s {where} ({one.overlap:.0%})"
+    words = f"{seconds(one.overlap_s)} of {seconds(window.seconds)} s {where} ({one.overlap:.0%})"
     if window.requests and window.delivered_qps is not None:
         words += f": {window.requests} requests, {window.errors} errors, {window.delivered_qps:.1f} a second answered"
     return words

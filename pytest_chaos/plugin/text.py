@@ -42,7 +42,7 @@ def checked(verify: VerifyReport | None) -> str:
         phases.append(f"{'held' if held else 'failed'} {phase}{times}")
     told = f"{verify.name!r} {', '.join(phases)}"
     if verify.time_to_recover_s is not None:
-        told += f", recovered within {verify.time_to_recover_s:.3g} s"
+        told += f", recovered within {seconds(verify.time_to_recover_s)} s"
     return told
 
 
@@ -97,6 +97,11 @@ def sentence(outcome: ChaosOutcome) -> str:
     """Return name, fault, verdict and reason of a disruption as a sentence, in one line."""
     reason = " ".join(outcome.reason.split())
     return inert(f"{outcome.name!r} ({outcome.result.injected_fault}) is {outcome.verdict.value}: {reason}")
+
+
+def seconds(amount: float) -> str:
+    """Return a length of time as people read it."""
+    return f"{round(amount, 3 if amount < 10 else 1):g}"
 
 
 def inert(line: str) -> str:

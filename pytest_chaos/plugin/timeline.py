@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pytest_chaos.outcome import ChaosOutcome, Series
+from pytest_chaos.plugin.text import seconds
 
 WIDTH: Final = 96
 _LABEL: Final = 10
@@ -66,7 +67,7 @@ def draw(outcome: ChaosOutcome, *, width: int = WIDTH, blocks: bool = True) -> l
     legend = "  ".join(
         f"{mark} {words}" for mark, words in _LEGEND.items() if any(mark in row for row in shown.values())
     )
-    ruler = "0 s" + f"{end:.3g} s".rjust(columns - 3)
+    ruler = "0 s" + f"{seconds(end)} s".rjust(columns - 3)
     legend = "  ".join(words for words in (legend, *highest) if words)
     shown.update(charts)
     lines = [f"{'':{_LABEL}}{ruler}", *(f"{label:{_LABEL}}{row}" for label, row in shown.items())]
