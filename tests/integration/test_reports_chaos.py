@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -118,6 +119,7 @@ def test_it(): pass
         },
         "series": None,
         "test": "test_inner.py::test_it",
+        "asked": "staged, at once",
         "worker": "",
         "spec": {
             "name": "a rush",
@@ -271,9 +273,20 @@ def test_the_section_of_a_failure_has_the_timeline(inner: InnerPytest, option: s
         plugins=["xdist.plugin"],
     )
     (section,) = [text for title, text in run.test().reports[1].sections if title == "chaos"]
-    lines = section.splitlines()
-    assert lines[0] == "'a rush' (staged) is inconclusive: the fault failed: it is not what it was"
-    assert [line.split("  ")[-1] for line in lines[1:5]] == ["planned", "fired", "active", "body started"]
+    first, *rows, again, in_peace = section.splitlines()
+    assert first == "'a rush' (staged) is inconclusive: the fault failed: it is not what it was"
+    assert [line[4:14].strip() for line in rows if line[4:14].strip()] == [
+        *("asked", "active"),
+        *("setup", "body", "fault"),
+        "seconds",
+    ]
+    moments = re.findall(r"([a-z ]+) \d", " ".join(rows).partition("seconds ")[2])
+    assert [" ".join(moment.split()) for moment in moments] == [
+        *("fired", "active", "body started", "body ended"),
+        *("last effect", "finished"),
+    ]
+    assert again == "again:    pytest test_inner.py::test_it"
+    assert in_peace == "in peace: pytest test_inner.py::test_it --chaos-disable"
     assert section in run.stdout
 
 

@@ -134,13 +134,15 @@ def test_figures_of_a_load(inner: InnerPytest, shop: Shop, option: str) -> None:
 
 
 @WHERE
-def test_system_out_is_a_line_for_people_and_one_document(inner: InnerPytest, option: str) -> None:
+def test_system_out_is_a_line_what_there_is_to_say_and_one_document(inner: InnerPytest, option: str) -> None:
     run = run_all(inner, option, "--deselect=test_inner.py::test_both_fail")
     for name, verdict in VERDICTS.items():
         (text,) = run.junit[name].system_out
-        line, document = text.rstrip("\n").split("\n")
+        line, *told, document = text.rstrip("\n").split("\n")
         assert f"test_inner.py::{name}" in line
         assert verdict in line
+        assert told[0].startswith(f"'{run.test(f'::{name}').chaos[-1]['name']}' (staged) is {verdict}: ")
+        assert ("again:    pytest test_inner.py::" in text) is (verdict in {"broke", "inconclusive"})
         assert json.loads(document) == run.test(f"::{name}").chaos
     assert run.junit["test_plain"].system_out == []
     assert run.junit["test_peaceful"].system_out == []

@@ -267,7 +267,7 @@ VALID = outcome().to_json()
 @pytest.mark.parametrize(
     ("document", "what"),
     [
-        ("", "Invalid JSON: EOF while parsing a value at line 1 column 0"),
+        ("", "Invalid JSON: expected value at line 1 column 1"),
         (json.dumps([VALID])[:-20], "Invalid JSON: EOF while parsing"),
         ("[" * 100_000, "Invalid JSON: "),
         (f'[{{"overlap": 1{"0" * 5000}}}]', "Invalid JSON: "),
