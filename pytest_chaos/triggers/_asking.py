@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
-import os
 import select
 import socket
 import ssl
@@ -92,12 +90,9 @@ class _Connection:
 
     def __enter__(self) -> Self:
         try:
-            code = self._socket.connect_ex(self._peer)
-            if code == errno.EINPROGRESS:
-                self._ready(select.POLLOUT)
-                code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
+            with contextlib.suppress(BlockingIOError):
+                self._socket.connect(self._peer)
+            self._ready(select.POLLOUT)  # had it failed by then, the first step after this one says so
         except BaseException:
             self._socket.close()
             raise

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from pytest_chaos.base import TRIGGERS, TimedTrigger
 from pytest_chaos.context import RunContext
-from pytest_chaos.milestones import Milestone
+from pytest_chaos.errors import Cancelled
+from pytest_chaos.milestones import Milestone, Milestones
 from pytest_chaos.notation import Plain
 
 
@@ -39,12 +40,19 @@ class AfterTrigger(TimedTrigger):
     def watch(self, ctx: RunContext, until: float) -> bool:
         """Wait for the other disruption."""
         try:
-            return ctx.milestones.wait(self.milestone(), until=until, stop=ctx.stop)
+            came = ctx.milestones.wait(self.milestone(), until=until, stop=ctx.stop)
         finally:
-            been = [
-                state for state in ("active", "finished") if self.disruption in ctx.milestones.names(state)
-            ]
-            ctx.seen = f"{self.disruption!r} has been {' and '.join(been) or 'neither active nor finished'}"
+            ctx.seen = self._seen(ctx.milestones)
+        if ctx.stop.is_set():  # the other one may be finished because everything is
+            raise Cancelled("asked to stop while waiting")
+        return came
+
+    def _seen(self, milestones: Milestones) -> str:
+        if self.state == "finished":
+            was = "was active" if self.disruption in milestones.names("active") else "was never active"
+        else:
+            was = "is over" if self.disruption in milestones.names("finished") else "is not over"
+        return f"{self.disruption!r} {was}"
 
     def in_words(self) -> str:
         """Return the state in words."""

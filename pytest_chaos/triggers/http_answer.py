@@ -64,7 +64,7 @@ class HttpTrigger(TimedTrigger):
                         return True
                     said += ", and its body does not match"
             # A try that had to end with the time has nothing to say of the server.
-            if tries == 1 or time.monotonic() < until:
+            if time.monotonic() < until:
                 ctx.seen = f"{said}; tries: {tries}"
             ctx.sleep(min(self.every, until - time.monotonic()))
         return False

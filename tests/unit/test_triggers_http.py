@@ -315,8 +315,9 @@ def test_a_body_that_never_ends_is_searched_as_far_as_it_has_come(serve: Callabl
     assert watch(server, context(server.port), within_s=20, body="full")
 
 
-def test_the_body_is_not_waited_for_if_nobody_asks_for_it(serve: Callable[..., Server]) -> None:
-    server = serve(drips("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
+@pytest.mark.parametrize("length", ["Content-Length: 9", "Transfer-Encoding: chunked"])
+def test_the_body_is_not_waited_for_if_nobody_asks_for_it(serve: Callable[..., Server], length: str) -> None:
+    server = serve(drips(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n"))
     began = time.monotonic()
     assert watch(server, context(server.port), within_s=20)
     assert time.monotonic() - began < 0.9
@@ -326,9 +327,41 @@ def test_a_try_that_had_to_end_with_the_time_says_nothing_of_the_server(serve: C
     server = serve(
         lambda connection, number: (says(answer(503)) if number == 0 else hangs)(connection, number)
     )
-    ctx = context(server.port)
+    ctx, began = context(server.port), time.monotonic()
     assert not watch(server, ctx, within_s=0.4)
+    assert time.monotonic() - began < 0.9
     assert ctx.seen == "last answer: 503; tries: 1"
+
+
+@pytest.fixture
+def full() -> Generator[int, None, None]:
+    """Yield a port of loopback where nobody is let in: who connects neither succeeds nor fails."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_connection_that_does_not_come_about_is_given_up(full: int, stopped: bool) -> None:
+    ctx, began = context(full), time.monotonic()
+    timer = threading.Timer(0.2, ctx.stop.set if stopped else int)
+    timer.start()
+    asked = trigger(f"http://127.0.0.1:{full}/")
+    if stopped:
+        with pytest.raises(Cancelled):
+            asked.watch(ctx, began + 20)
+        assert time.monotonic() - began < 0.9
+    else:
+        assert not asked.watch(ctx, began + 1.2)
+        assert time.monotonic() - began < 4
+        assert ctx.seen == "no answer: TimeoutError; tries: 1"
+    timer.join()
 
 
 def test_a_pattern_that_takes_too_long_is_no_hang(serve: Callable[..., Server]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from pytest_chaos.context import RunContext
 from pytest_chaos.errors import Cancelled, FaultFailed
 from pytest_chaos.triggers import _records
+from pytest_chaos.triggers._tail import Tail
 from pytest_chaos.triggers.log_line import LogTrigger
 from tests.support.waiting import eventually
 
@@ -211,9 +212,11 @@ def test_a_stop_is_noticed_at_once_among_records(busy: bool, monkeypatch: pytest
 
 def test_it_ends_with_its_time_among_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SHOP, "propagate", False)
+    began = time.monotonic()
     watching = Watching(pattern="paid", logger="shop", within_s=0.3)
     while not watching.came:
         SHOP.warning("something")
+        assert time.monotonic() - began < 5
     assert watching.result() is False
 
 
@@ -302,7 +305,9 @@ def test_what_was_written_before_it_was_replaced_is_not_lost(tmp_path: Path) -> 
 def test_a_file_that_is_gone_and_back(tmp_path: Path) -> None:
     log = tmp_path / "shop.log"
     append(log, "old\n")
-    with watching_file(log):
+    with watching_file(log) as watching:
+        append(log, "more\nhalf a li")
+        watching.looked_at(1)
         log.unlink()
         time.sleep(0.05)
         append(log, "paid\n")
@@ -318,13 +323,24 @@ def test_a_long_line_is_cut(tmp_path: Path) -> None:
 
 def test_a_line_without_an_end_is_no_hang_and_no_heap(tmp_path: Path) -> None:
     log = tmp_path / "shop.log"
-    watching = Watching(pattern="x", file=str(log), within_s=0.5)
-    with log.open("ab") as file:
-        while not watching.came:
-            file.write(b"x" * 1_000_000)
-            os.truncate(log, 0) if file.tell() > 50_000_000 else None
-    assert watching.result() is False
-    assert watching.ctx.seen.endswith(": 0")
+    append(log, "")
+    with Tail(log) as tail:
+        append(log, b"x" * 5_000_000)
+        assert [*tail.texts(0)] == []
+        assert tail._at == 4 * 1024 * 1024, "it went on for as long as there was something to read"
+        assert len(tail._partial) == 65_536
+        append(log, "\npaid\n")
+        assert [*tail.texts(0)] == ["x" * 65_536, "paid"]
+
+
+def test_a_file_that_was_replaced_is_read_to_its_end_first(tmp_path: Path) -> None:
+    log = tmp_path / "shop.log"
+    append(log, "")
+    with Tail(log) as tail:
+        append(log, b"x" * 5_000_000 + b"\npaid\n")
+        log.replace(tmp_path / "shop.log.1")
+        append(log, "new\n")
+        assert [line[:4] for _ in range(2) for line in tail.texts(0)] == ["xxxx", "paid", "new"]
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
@@ -384,6 +400,14 @@ def test_what_is_no_file_is_named(
         make(log)
     assert isinstance(error := watching.result(), FaultFailed)
     assert str(error).startswith(f"{log} {why}")
+
+
+def test_a_pipe_that_takes_its_place_at_the_last_moment_is_no_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stat.S_ISREG", lambda _mode: True)
+    a_pipe(tmp_path / "shop.log")
+    assert isinstance(Watching(pattern="paid", file=str(tmp_path / "shop.log")).result(), OSError)
 
 
 def test_no_file_is_left_open(tmp_path: Path) -> None:

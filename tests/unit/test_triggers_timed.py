@@ -85,24 +85,34 @@ def test_stopped_first(on_timeout: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reached", "seen"),
+    ("state", "reached", "seen"),
     [
-        ([], "'a' has been neither active nor finished"),
-        (["injecting"], "'a' has been neither active nor finished"),
-        (["active"], "'a' has been active"),
-        (["finished"], "'a' has been finished"),
+        ("finished", [], "'a' was never active"),
+        ("finished", ["injecting"], "'a' was never active"),
+        ("finished", ["injecting", "active"], "'a' was active"),
+        ("active", ["injecting"], "'a' is not over"),
+        ("active", ["injecting", "finished"], "'a' is over"),
     ],
 )
-def test_it_says_what_came_of_the_other_disruption(reached: list[str], seen: str) -> None:
+def test_it_says_what_came_of_the_other_disruption(state: str, reached: list[str], seen: str) -> None:
     ctx = Noted()
-    for state in reached:
-        ctx.milestones.reach(state, "a")
-    ctx.milestones.reach("active", "b")
-    other = "finished" if reached == ["active"] else "active"
-    trigger = AfterTrigger.model_validate({"disruption": "a", "state": other, "timeout": 0.01})
+    for one in reached:
+        ctx.milestones.reach(one, "a")
+    for one in ("injecting", "active", "finished"):
+        ctx.milestones.reach(one, "b")
+    trigger = AfterTrigger.model_validate({"disruption": "a", "state": state, "timeout": 0.01})
     with pytest.raises(TriggerTimeout):
         trigger.wait(ctx)
     assert ctx.seen == seen
+
+
+@pytest.mark.parametrize("on_timeout", ["fail", "skip"])
+def test_one_that_ended_with_everything_else_is_not_what_it_waited_for(on_timeout: str) -> None:
+    ctx = Noted()
+    ctx.stop.set()
+    ctx.milestones.reach("finished", "a")
+    with pytest.raises(TriggerTimeout if on_timeout == "skip" else Cancelled):
+        AfterTrigger.model_validate({"disruption": "a", "on_timeout": on_timeout}).wait(ctx)
 
 
 @pytest.mark.parametrize(
