@@ -145,7 +145,7 @@ class Run:
                     disruption.gave_up = "it was not over in time (wait='done')"
                     raise NotStarted(f"{disruption.spec.name!r} was not over")
             self._over = time.monotonic()
-            _recover(self.disruptions)
+            _recover(self.to_recover(Body.passed))
 
     def body_starts(self) -> None:
         """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""

@@ -115,7 +115,9 @@ class Watch:
             if failure is None:
                 passes.append(now)
                 if passes[0] > limit + every and self._tries > len(passes):
-                    self.broke_after = self._not_recovered(said, f"held again only {now - since:.3g} s after")
+                    self.broke_after = self._not_recovered(
+                        said, f"held again only {now - since:.3g} s after the fault's end"
+                    )
                     break
                 if len(passes) == needed:
                     self._recovered_s = round(max(0.0, passes[0] - since), 6)
@@ -131,15 +133,13 @@ class Watch:
                     break
                 pause = min(every, limit - now)
             self._given_up.wait(pause)
+        else:
+            self.broke_after = self._not_recovered(said or "it was not asked", "was given up before it held")
         self._phases["after"] = False
 
     def _not_recovered(self, said: str, when: str) -> str:
         allowed = self._spec.recover_within
-        return (
-            f"{said}; it {when} the fault's end, and `recover_within` allows {allowed:g} s"
-            if allowed
-            else said
-        )
+        return f"{said}; it {when}, and `recover_within` allows {allowed:g} s" if allowed else said
 
     def _ask(self, phase: str) -> str | None:
         """Return None if the check held, else why not; one that cannot be used is kept in ``broken``."""

@@ -121,10 +121,11 @@ class Injection:
             raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes)
 
     def stop(self) -> None:
-        """Ask the disruptions to stop, without waiting."""
+        """Ask the disruptions to stop, without waiting, and give up on a recovery that is waited for."""
         self._abandoned = True
         if self._run is not None:
             self._run.stop()
+            self._run.give_up_checking()
 
     def end(self, body: Body) -> list[ChaosOutcome]:
         """Stop, wait, judge. The second call returns what the first one said."""
@@ -140,6 +141,7 @@ class Injection:
 
     def body_ends(self) -> None:
         """Note that the block is over, and ask everything to stop; ``end`` waits for it and judges it."""
+        self._abandoned = True
         if self._run is not None and not self.outcomes:
             self._run.body_ends()
 
@@ -355,8 +357,6 @@ class ChaosInjector:
 
     def close(self, body: Body, beside: Sequence[Run] = ()) -> list[ChaosOutcome]:
         """End what still runs because the body is over, together with what runs ``beside`` it; return all outcomes."""
-        for one in self._injections:
-            one.stop()
         _end_together(self._injections, body, beside)
         for one in self._injections:
             one.end(body)
@@ -365,8 +365,10 @@ class ChaosInjector:
 
 def _end_together(injections: Sequence[Injection], body: Body, beside: Sequence[Run] = ()) -> None:
     left = [one for one in injections if not one.outcomes]
-    if body is not Body.not_run:
-        for one in left:
+    for one in left:
+        if body is Body.not_run:
+            one.stop()
+        else:
             one.body_ends()
     end_all([*beside, *(one.running for one in left if one.running is not None)], body)
 
