@@ -128,7 +128,7 @@ class Watch:
                 said = failure
                 if now >= limit or self.broken is not None:
                     self.broke_after = self._not_recovered(
-                        said, f"did not hold again {now - since:.3g} s after"
+                        said, f"did not hold again {now - since:.3g} s after the fault's end"
                     )
                     break
                 pause = min(every, limit - now)
