@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -213,7 +214,8 @@ def test_a_fork_that_disrupts_has_a_reaper_of_its_own(reaper: Reaper) -> None:
     child = os.fork()
     if child == 0:
         try:
-            reaper.release()
+            for _ in range(2):
+                reaper.release()
             theirs = Processes().spawn(python(SLEEP))
             os.write(writing, f"{parent_of(theirs.pid)} {theirs.pid}".encode())
         finally:
@@ -288,6 +290,24 @@ for _ in range(5):
 print("up", flush=True)
 time.sleep(60)
 """
+
+
+@pytest.mark.parametrize("flag", [True, False], ids=["flag", "no flag"])
+def test_descriptors_that_are_received_are_not_handed_on(flag: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not flag:
+        monkeypatch.setattr(wire, "_CLOSE_ON_EXEC", 0)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire.send(theirs, {"a": [b"b", None, 1]}, [0, 1])
+        message, descriptors = wire.receive(ours, 2)
+        assert message == {"a": [b"b", None, 1]}
+        assert [os.get_inheritable(one) for one in descriptors] == [False, False]
+        for one in descriptors:
+            os.close(one)
+        theirs.send(b"\x05\0\0\0cut")
+        theirs.close()
+        with pytest.raises(EOFError):
+            wire.receive(ours)
 
 
 def test_ending_is_quick_even_if_much_is_left(reaper: Reaper) -> None:

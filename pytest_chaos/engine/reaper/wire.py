@@ -9,6 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 import socket
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,14 +30,18 @@ def receive(source: socket.socket, descriptors: int = 0) -> tuple[Any, list[int]
     Raises:
         EOFError: the other end is gone.
     """
-    head, received, _, _ = socket.recv_fds(source, 4, descriptors, _CLOSE_ON_EXEC)
+    received = array("i")
+    # Not socket.recv_fds, which drops the flag.
+    head, beside, _, _ = source.recvmsg(4, socket.CMSG_SPACE(descriptors * received.itemsize), _CLOSE_ON_EXEC)
+    for _, _, packed in beside:
+        received.frombytes(packed[: len(packed) - len(packed) % received.itemsize])
     for descriptor in received:  # where the flag is unknown, as on macOS
         os.set_inheritable(descriptor, False)
     if not head:
         raise EOFError
     head += _exactly(source, 4 - len(head))
     payload = _exactly(source, int.from_bytes(head, "little"))
-    return marshal.loads(payload), received  # noqa: S302 - from our own other end, over a private pair of sockets
+    return marshal.loads(payload), list(received)  # noqa: S302 - from our own other end, over a private pair of sockets
 
 
 def _exactly(source: socket.socket, count: int) -> bytes:
