@@ -130,6 +130,9 @@ def main() -> int:
     chance = random.Random(asked.seed)
     ways = list(product(HOW, WHAT))
     planned = [(*ways[n % len(ways)], chance.uniform(0, WINDOW_S)) for n in range(asked.runs)]
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background ignores it, and all it starts
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="chaos-kill-") as scratch,
