@@ -94,9 +94,14 @@ def is_secret_header(name: str, named: Iterable[str]) -> bool:
 def secrets_of_headers(headers: Mapping[str, str], named: Iterable[str]) -> Iterator[str]:
     """Yield the values of headers, and the words in them that may be secrets by themselves, such as a token."""
     for name, value in headers.items():
-        if is_secret_header(name, named) or len(value) >= _SHORTEST_UNNAMED:
+        if is_secret_header(name, named):
             yield value
-        yield from (word for word in re.split(r"[\s,;=\"']+", value) if len(word) >= _SHORTEST_UNNAMED)
+        yield from filter(_may_be_secret, (value, *re.split(r"[\s,;=\"']+", value)))
+
+
+def _may_be_secret(text: str) -> bool:
+    """Tell whether ``text`` looks like more than a word: a token has digits or capital letters in it."""
+    return len(text) >= _SHORTEST_UNNAMED and re.search(r"[0-9A-Z]", text) is not None
 
 
 def secrets_of_url(url: str, named: Iterable[str]) -> Iterator[str]:
