@@ -387,6 +387,21 @@ def test_what_began_while_it_was_active_counts_also_if_it_is_answered_later(gate
     assert "did not answer within 0.3 s" in watch.broke_during
 
 
+def test_about_a_fault_that_cannot_be_stopped_nobody_asks_for_ever() -> None:
+    one = disrupting(spec("during"))
+    asked: list[None] = []
+    watch = Watch(one, lambda: asked.append(None), timeout_s=5)
+    watch.start()
+    one.active.set()
+    eventually(at_least(3, asked), "it is asked again and again")
+    began = time.monotonic()
+    watch.join()
+    assert time.monotonic() - began < 3
+    count = len(asked)
+    threading.Event().wait(0.1)
+    assert len(asked) == count == watch.report().samples
+
+
 def test_one_that_never_was_active_was_not_sampled() -> None:
     one = disrupting(spec("during"))
     watch = Watch(one, lambda: False, timeout_s=5)
