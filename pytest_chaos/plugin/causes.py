@@ -33,8 +33,8 @@ _NO_ANSWER: Final = {
     r"EOF|reset by peer": "the target takes connections and closes them without an answer: look at its log, and at `service_url`",
 }
 _HANGS: Final = (
+    "the target takes connections, but answers nothing in time: look at its log, or set a longer `timeout`",
     'the target lives in the event loop of the test, which setup blocks: set wait="none" on the mark',
-    "the target takes connections and answers nothing: look at its log, or set a longer `timeout`",
 )
 # What a trigger says of itself in `asked`, and what to do if it never fired.
 _TRIGGERS: Final = {
@@ -69,7 +69,7 @@ def _causes(one: ChaosOutcome) -> Iterator[str]:
     yield from _of_the_overlap(one)
     yield from _of_the_check(one)
     if one.verdict is Verdict.broke and "body_failed" in one.timeline:
-        yield "the body itself failed: run it in peace (below); if it passes then, this is what the disruption does to it"
+        yield "the body itself failed: run it with --chaos-disable; if it passes then, this is what the disruption does to it"
 
 
 def _of_the_load_that_failed(one: ChaosOutcome) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _of_the_load(one: ChaosOutcome) -> Iterator[str]:
     details = one.result.details
     shortfall = str(details.get("shortfall", ""))
     if "chaos_max_duration" in shortfall:
-        yield "no load may last longer than the cap: raise chaos_max_duration, or let the body last less long"
+        yield "no load may last longer than the cap: raise chaos_max_duration, or make the body shorter"
     elif "under-delivered" in shortfall or "under-delivered" in one.reason:
         yield from _of_the_shortfall(details)
 
@@ -188,14 +188,14 @@ def _of_the_check(one: ChaosOutcome) -> Iterator[str]:
         yield f"the system does not bear the disruption: that is the finding; {_milder(one)}"
     elif verify.phases.get("after") is False:
         yield (
-            "the system was still harmed when the disruption was over: that is the finding, unless it may take longer to recover; "
-            "then set a larger `recover_within`"
+            "it was still harmed when the disruption was over: that is the finding; if it may take longer to recover, set a larger "
+            "`recover_within`"
         )
 
 
 def _milder(one: ChaosOutcome) -> str:
     load = number(one.result.details, "asked_qps") is not None
-    return "a smaller `qps` tells what the system does bear" if load else "run it in peace (below) to be sure"
+    return "a smaller `qps` tells what the system does bear" if load else "run it with --chaos-disable to be sure"
 
 
 def _body(moments: Mapping[str, float]) -> tuple[float | None, float | None]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict
+from pytest_chaos.plugin.causes import likely_causes
 from pytest_chaos.plugin.text import figures
+from pytest_chaos.scrub import clean
 
-MAX_ROWS: Final = 500
+MAX_BYTES: Final = 500_000
+"""Of one table. GitHub shows nothing at all of a step whose summary has more than 1,024 kB."""
 _CELL: Final = 300
 _MARKS: Final = {
     Verdict.held: "✅",
@@ -22,7 +26,7 @@ _MARKS: Final = {
 def table(outcomes: Mapping[str, Sequence[ChaosOutcome]]) -> str:
     """Return a heading, how often each verdict was given, and a row for each disruption, the worst first.
 
-    Of more than 500 disruptions the rest is counted.
+    What does not fit is counted.
     """
     rows = [(test, one) for test, those in outcomes.items() for one in those]
     rows.sort(key=lambda row: -row[1].verdict.rank)
@@ -35,18 +39,24 @@ def table(outcomes: Mapping[str, Sequence[ChaosOutcome]]) -> str:
         "",
         "| verdict | test | disruption | measured | overlap | reason |",
         "|---|---|---|---|---|---|",
-        *(_row(test, one) for test, one in rows[:MAX_ROWS]),
     ]
-    if len(rows) > MAX_ROWS:
-        lines += ["", f"... and {len(rows) - MAX_ROWS} more, none of them worse than these."]
+    size = 0
+    for number, (test, one) in enumerate(rows):
+        row = _row(test, one)
+        size += len(row.encode()) + 1
+        if size > MAX_BYTES:
+            lines += ["", f"... and {len(rows) - number} more, none of them worse than these."]
+            break
+        lines.append(row)
     return "\n".join(lines) + "\n"
 
 
 def annotation(file: str, line: int, test: str, outcome: ChaosOutcome) -> str:
     """Return the command that makes GitHub show an outcome at a line of a file."""
-    title = _property(f"chaos: {outcome.name} is {outcome.verdict}")
-    message = _data(f"{test}: {outcome.reason}")
-    return f"::error file={_property(file)},line={line},title={title}::{message}"
+    title = _property(f"chaos: {clean(outcome.name, 100)} is {outcome.verdict}")
+    causes = "".join(f"\nperhaps {cause}" for cause in likely_causes(outcome))
+    message = _data(f"{clean(test, 500)}: {outcome.reason}{causes}")
+    return f"::error file={_property(clean(file))},line={line},title={title}::{message}"
 
 
 def _row(test: str, one: ChaosOutcome) -> str:
@@ -54,21 +64,35 @@ def _row(test: str, one: ChaosOutcome) -> str:
     fault = figures(one.result.details) or one.result.injected_fault
     cells = (
         f"{_MARKS.get(one.verdict, '⚪')} {one.verdict}",
-        *map(_text, (test, one.name, fault, f"{one.overlap:.0%}", reason)),
+        *map(_code, (test, one.name, fault)),
+        f"{one.overlap:.0%}",
+        _code(reason),
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _text(text: str) -> str:
-    """Return ``text`` so that Markdown shows it as it is, in one cell of a table."""
-    line = " ".join(text.split())
-    if len(line) > _CELL:
-        line = f"{line[:_CELL]}..."
-    return "".join(_ESCAPES.get(char, char) for char in line)
+def _code(text: str) -> str:
+    """Return ``text`` as code in one cell of a table, which shows it as it is.
+
+    Nothing in code is a link, a mention, an emoji or HTML, whatever dialect it is shown in. Only pipes and long runs of
+    backticks cannot be part of it: they stand between pieces of code, as entities.
+    """
+    line = " ".join(clean(text, _CELL).split())
+    pieces = re.split(r"(\||`{3,})", line)
+    return "".join(_entities(piece) if number % 2 else _span(piece) for number, piece in enumerate(pieces))
 
 
-# HTML's own entities serve for Markdown's characters as well, and leave nothing to its backslash rules.
-_ESCAPES: Final = {char: f"&#{ord(char)};" for char in "\\`*_{}[]()<>#+-!|&~@:$"}
+def _span(text: str) -> str:
+    core = text.strip(" ")
+    if not core:
+        return text
+    fence = "`" * (1 + max(map(len, re.findall("`+", core)), default=0))
+    padding = " " if "`" in (core[0], core[-1]) else ""
+    return text.replace(core, f"{fence}{padding}{core}{padding}{fence}")
+
+
+def _entities(text: str) -> str:
+    return "".join(f"&#{ord(character)};" for character in text)
 
 
 def _data(text: str) -> str:

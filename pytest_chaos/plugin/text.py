@@ -38,7 +38,7 @@ def checked(verify: VerifyReport | None) -> str:
     counts = {"during": verify.samples, "after": verify.tries}
     phases = []
     for phase, held in verify.phases.items():
-        times = f" ({_count(counts[phase], 'time')})" if counts.get(phase) else ""
+        times = f" (asked {_count(counts[phase], 'time')})" if counts.get(phase) else ""
         phases.append(f"{'held' if held else 'failed'} {phase}{times}")
     told = f"{verify.name!r} {', '.join(phases)}"
     if verify.time_to_recover_s is not None:
