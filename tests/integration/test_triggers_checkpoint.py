@@ -68,15 +68,15 @@ def test_it(chaos_injector):
 def test_the_disruption_is_active_when_the_checkpoint_returns(inner: InnerPytest, where: str) -> None:
     body = """
     assert not STARTED
-    chaos_injector.checkpoint("something else")
+    chaos_injector.checkpoint("here")
     time.sleep(0.05)
     assert not STARTED
-    chaos_injector.checkpoint("here")
+    chaos_injector.checkpoint("Here")
     assert RUNNING == ["a rush"]
 """
-    marked = f"@pytest.mark.chaos(at('here'))\ndef test_it(chaos_injector):{body}"
+    marked = f"@pytest.mark.chaos(at('Here'))\ndef test_it(chaos_injector):{body}"
     block = (
-        "def test_it(chaos_injector):\n  with chaos_injector.inject(at('here')) as block:"
+        "def test_it(chaos_injector):\n  with chaos_injector.inject(at('Here')) as block:"
         f"{body}    assert block.active.is_set()\n"
     )
     run = inner(HEAD + (marked if where == "mark" else block) + AFTER, conftest=STAGED)
@@ -179,6 +179,12 @@ def test_over_before_it_came(chaos_injector):
         with chaos_injector.inject(at("here")): pass
     chaos_injector.checkpoint("here")
     assert not STARTED[1:]
+
+def test_over_and_never_active(chaos_injector):
+    with chaos_injector.inject(at("here", play="never active"), check=False):
+        with pytest.raises(ChaosError, match="did not become active"):
+            chaos_injector.checkpoint("here")
+    chaos_injector.checkpoint("here")
 
 def test_refused(chaos_injector):
     with pytest.raises(NotHeld):
