@@ -17,7 +17,6 @@ from pytest_chaos.plugin import SETUP_BEGAN, text
 from pytest_chaos.plugin.attempt import ATTEMPT, Attempt
 from pytest_chaos.plugin.benchmarks import fixture_of, note_fixture
 from pytest_chaos.plugin.collection import Collection
-from pytest_chaos.plugin.explain import command, explain
 from pytest_chaos.plugin.injector import ChaosInjector, refused
 from pytest_chaos.plugin.marks import Marked, place_of
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
@@ -25,7 +24,6 @@ from pytest_chaos.plugin.planning import PLAN
 from pytest_chaos.plugin.reporting import Reporting
 from pytest_chaos.plugin.runs import Runs
 from pytest_chaos.plugin.signals import Signals
-from pytest_chaos.plugin.timeline import can_show_blocks
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 
@@ -292,10 +290,6 @@ class Lifecycle:
             return report
         attempt.told = told
         report.chaos = told  # type: ignore[attr-defined]
-        told_again = explain(
-            attempt.outcomes, again=command(self._config, item.nodeid), blocks=can_show_blocks()
-        )
-        report.sections.append(("chaos", told_again))
         self._refuse_absorption(report, attempt, call)
         return report
 

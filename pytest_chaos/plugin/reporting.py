@@ -10,7 +10,9 @@ import pytest
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.plugin import junit, markdown, text
+from pytest_chaos.plugin.explain import command, explain
 from pytest_chaos.plugin.planning import Plans, TestPlan
+from pytest_chaos.plugin.timeline import can_show_blocks
 from pytest_chaos.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,13 +50,19 @@ class Reporting:
         if raw is None and report.when == "setup":  # a rerun: what an earlier attempt said counts no longer
             self._outcomes.pop(report.nodeid, None)
         if raw is not None and not self._worker:
-            self._outcomes[report.nodeid] = [ChaosOutcome.model_validate(one) for one in raw]
-            file, line, _ = report.location
-            self._places[report.nodeid] = file, (line or 0) + 1
+            self._keep(report, [ChaosOutcome.model_validate(one) for one in raw])
         if report.when == "teardown" and not self._worker and (kept := self._outcomes.get(report.nodeid)):
             junit.write(self._config, report, kept, self._settings.junit)
         elif report.when == "teardown" and not self._worker and self._settings.dry_run:
             junit.write_plan(self._config, report, self.plans.of(report.nodeid), self._settings.junit)
+
+    def _keep(self, report: pytest.TestReport, outcomes: list[ChaosOutcome]) -> None:
+        """Keep the last outcomes of a test, and explain them where it is known what terminal there is."""
+        self._outcomes[report.nodeid] = outcomes
+        file, line, _ = report.location
+        self._places[report.nodeid] = file, (line or 0) + 1
+        again = command(self._config, report.nodeid)
+        report.sections.append(("chaos", explain(outcomes, again=again, blocks=can_show_blocks())))
 
     @pytest.hookimpl
     def pytest_sessionfinish(self) -> None:
@@ -86,7 +94,7 @@ class Reporting:
         """Add to what other steps have written."""
         if self._outcomes:
             with path.open("a", encoding="utf-8") as page:
-                page.write(markdown.table(self._outcomes))
+                page.write(f"\n{markdown.table(self._outcomes)}")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -130,7 +138,12 @@ class Reporting:
             for one in outcomes:
                 if one.verdict.fails:
                     file, line = self._places.get(test, (test.partition("::")[0], 1))
-                    yield markdown.annotation(file, line, test, one)
+                    yield markdown.annotation(self._in_checkout(file), line, test, one)
+
+    def _in_checkout(self, file: str) -> str:
+        """Return a file as GitHub names it: relative to the checkout, which may hold the root directory in a folder."""
+        workspace = os.environ.get("GITHUB_WORKSPACE") or self._config.rootpath
+        return Path(os.path.relpath(self._config.rootpath / file, workspace)).as_posix()
 
 
 def _colour(verdict: Verdict) -> dict[str, bool]:

@@ -7,6 +7,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from pytest_chaos import TRIGGERS, ChaosSpec
 from pytest_chaos.reading.position import Where
 from pytest_chaos.schema import explain_in_file, validate_spec
 from pytest_chaos.sources import Entry, read_file
@@ -37,13 +38,13 @@ verify: [a]
 """
 ALLOWED = "service_url, qps, duration, concurrency, timeout, method, headers, body, min_delivered"
 SAID = [
-    "3:17: trigger: unknown trigger type 'tiem'; , time; did you mean 'time'?",
+    f"3:17: trigger: unknown trigger type 'tiem'; registered: {', '.join(TRIGGERS.keys())}; did you mean 'time'?",
     "9:10: action.target.qps: input should be a valid integer (got '300')",
-    "8:21: action.target.headers.c d: not the name of an HTTP header (got ***)",
+    "8:21: action.target.headers.c...: not the name of an HTTP header (got ***)",
     "8:38: action.target.headers.e: input should be a valid string (got ***)",
     f"10:5: action.target.qsp: unknown key; allowed: {ALLOWED}; did you mean 'qps'?",
     "11:9: verify: input should be a valid string (got a list)",
-    "2:1: triger: unknown key; allowed: name, trigger, action, verify; did you mean 'trigger'?",
+    f"2:1: triger: unknown key; allowed: {', '.join(ChaosSpec.model_fields)}; did you mean 'trigger'?",
 ]
 
 
