@@ -36,9 +36,11 @@ class Records:
         """Yield the messages that wait; if there are none, the first that comes within some seconds."""
         self._logger.addHandler(self._ear)  # again, because logging.config throws out what it does not know
         with contextlib.suppress(Empty):
-            yield _message(self._ear.waiting.get(timeout=seconds))
+            record = self._ear.waiting.get(timeout=seconds)
             while True:
-                yield _message(self._ear.waiting.get_nowait())
+                if str(record.name).partition(".")[0] != _OURS:
+                    yield _message(record)
+                record = self._ear.waiting.get_nowait()
 
     def remark(self) -> str:
         """Return what has to be said about it, in words."""
@@ -52,8 +54,6 @@ class _Ear(logging.Handler):
         self.lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.partition(".")[0] == _OURS:
-            return
         if self.waiting.qsize() < _MAX_WAITING:
             self.waiting.put(record)
         else:
@@ -64,5 +64,5 @@ def _message(record: logging.LogRecord) -> str:
     """Return the message with its arguments; as it was written, if they do not fit."""
     for read in (record.getMessage, lambda: str(record.msg)):
         with contextlib.suppress(Exception):
-            return read()[:MAX_BYTES]
+            return str(read())[:MAX_BYTES]
     return ""

@@ -360,6 +360,35 @@ async def test_it(chaos_injector):
     assert run.test("test_it").verdicts == ["held"], run.stdout
 
 
+@pytest.mark.parametrize(
+    ("trigger", "brought"),
+    [
+        ("staged()", []),
+        ("spec('checkpoint', name='here')", []),
+        ("spec('http', url='http://127.0.0.1:9/')", ["http.client"]),
+        ("spec('log', pattern='paid')", ["regex"]),
+    ],
+)
+def test_only_who_needs_it_pays_for_it(inner: InnerPytest, trigger: str, brought: list[str]) -> None:
+    run = inner(
+        f"""{HEAD}
+@pytest.mark.chaos({trigger})
+def test_it(chaos_injector):
+    chaos_injector.checkpoint("here")
+    time.sleep(0.2)
+""",
+        conftest=STAGED
+        + """
+import sys
+
+def pytest_unconfigure(config):
+    open("brought.txt", "w").write(" ".join(name for name in ("http.client", "regex") if name in sys.modules))
+""",
+        subprocess=True,
+    )
+    assert (run.path / "brought.txt").read_text(encoding="utf-8").split() == brought
+
+
 def test_ctrl_c_leaves_nothing_behind(inner: InnerPytest) -> None:
     run = inner(
         f"""{HEAD}

@@ -136,6 +136,21 @@ def test_arguments_that_do_not_fit_leave_the_message_as_it_is(
     assert watching.result() is True
 
 
+def test_records_of_any_make_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SHOP, "propagate", False)
+
+    class Bytes(logging.LogRecord):
+        def getMessage(self) -> str:  # noqa: N802 - the name is logging's
+            return b"paid"  # type: ignore[return-value]  # that is the point
+
+    watching = Watching(pattern="^b'paid'$", logger="shop")
+    SHOP.handle(logging.makeLogRecord({"levelno": 30}))
+    SHOP.handle(logging.makeLogRecord({"levelno": 30, "name": 7, "msg": None}))
+    watching.looked_at(2)
+    SHOP.handle(Bytes("shop", 30, "", 0, "", None, None))
+    assert watching.result() is True
+
+
 def test_a_message_that_has_no_text_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SHOP, "propagate", False)
     watching = Watching(pattern="paid", logger="shop")
