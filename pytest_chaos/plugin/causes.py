@@ -195,7 +195,11 @@ def _of_the_check(one: ChaosOutcome) -> Iterator[str]:
 
 def _milder(one: ChaosOutcome) -> str:
     load = number(one.result.details, "asked_qps") is not None
-    return "a smaller `qps` tells what the system does bear" if load else "run it with --chaos-disable to be sure"
+    return (
+        "a smaller `qps` tells what the system does bear"
+        if load
+        else "run it with --chaos-disable to be sure"
+    )
 
 
 def _body(moments: Mapping[str, float]) -> tuple[float | None, float | None]:

@@ -21,7 +21,7 @@ MIN_COLUMNS: Final = 60
 MAX_COLUMNS: Final = 100
 _INDENT: Final = "    "
 _LABEL: Final = 10
-_MOST_BESIDE: Final = 3
+_MOST_BESIDE: Final = 2
 _FIRST: Final = 5
 _LONGEST_COMMAND: Final = 300
 # What only the machinery cares about.
@@ -68,7 +68,7 @@ class _Page:
 
     def whole(self, one: ChaosOutcome) -> Iterator[str]:
         """Yield everything there is to say of an outcome."""
-        yield from self._wrapped(sentence(one), hanging="", at_most=7)
+        yield from self._wrapped(sentence(one), hanging="", at_most=6)
         told = {
             "asked": one.asked,
             "measured": figures(one.result.details),
@@ -85,19 +85,19 @@ class _Page:
         )
         if one.verdict.fails:
             for cause in likely_causes(one):
-                yield from self._row("perhaps", cause)
+                yield from self._row("perhaps", cause, at_most=4)
 
     def short(self, one: ChaosOutcome) -> Iterator[str]:
         """Yield what matters of an outcome that stands beside a worse one."""
-        yield from self._wrapped(sentence(one), hanging="", at_most=3)
-        yield from self._row("measured", figures(one.result.details))
+        yield from self._wrapped(sentence(one), hanging="", at_most=2)
         for cause in likely_causes(one, 1) if one.verdict.fails else ():
-            yield from self._row("perhaps", cause)
+            yield from self._row("perhaps", cause, at_most=4)
 
-    def _row(self, label: str, words: str) -> list[str]:
+    def _row(self, label: str, words: str, at_most: int = 3) -> list[str]:
         if not words:
             return []
-        return self._wrapped(f"{_INDENT}{label:{_LABEL}}{words}", hanging=_INDENT + " " * _LABEL, at_most=3)
+        line = f"{_INDENT}{label:{_LABEL}}{words}"
+        return self._wrapped(line, hanging=_INDENT + " " * _LABEL, at_most=at_most)
 
     def _wrapped(self, line: str, *, hanging: str, at_most: int) -> list[str]:
         return textwrap.wrap(

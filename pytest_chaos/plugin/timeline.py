@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pytest_chaos.outcome import ChaosOutcome, Series
@@ -12,6 +13,7 @@ from pytest_chaos.plugin.text import seconds
 
 WIDTH: Final = 96
 _LABEL: Final = 10
+_HARD_BLANK: Final = "\xa0"
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = "._-=+*%#"
 _LEGEND: Final = {
@@ -64,14 +66,20 @@ def draw(outcome: ChaosOutcome, *, width: int = WIDTH, blocks: bool = True) -> l
     }
     shown = {label: row for label, row in rows.items() if row.strip()}
     charts, highest = _charts(outcome.series, end / columns, columns, _BLOCKS if blocks else _ASCII)
-    legend = "  ".join(
+    marks = (
         f"{mark} {words}" for mark, words in _LEGEND.items() if any(mark in row for row in shown.values())
     )
     ruler = "0 s" + f"{seconds(end)} s".rjust(columns - 3)
-    legend = "  ".join(words for words in (legend, *highest) if words)
     shown.update(charts)
     lines = [f"{'':{_LABEL}}{ruler}", *(f"{label:{_LABEL}}{row}" for label, row in shown.items())]
-    return [line.rstrip() for line in (*lines, f"{'':{_LABEL}}{legend}" if legend else "") if line.strip()]
+    legend = (f"{'':{_LABEL}}{line}" for line in _legend([*marks, *highest], columns))
+    return [line.rstrip() for line in (*lines, *legend)]
+
+
+def _legend(entries: Sequence[str], columns: int) -> list[str]:
+    """Return the entries in lines; none is broken, as its blanks are hard ones while it is wrapped."""
+    whole = "  ".join(entry.replace(" ", _HARD_BLANK) for entry in entries)
+    return [line.replace(_HARD_BLANK, " ") for line in textwrap.wrap(whole, columns, break_on_hyphens=False)]
 
 
 def _charts(
