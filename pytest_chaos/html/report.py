@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,14 +24,14 @@ from pytest_chaos.outcome import ChaosOutcome, Verdict
 _POINTS, _MOST, _FEWEST = 40_000, 600, 40
 
 
-def write_report(path: Path, tests: Mapping[str, Sequence[ChaosOutcome]], *, version: str) -> None:
+def write_report(path: Path, tests: Mapping[str, Sequence[ChaosOutcome]]) -> None:
     """Write the outcomes of ``tests`` to ``path``, whose directory is made if need be. Raises ``OSError``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(tests, version=version, now=datetime.now(UTC)), encoding="utf-8")
+    path.write_text(render(tests, now=datetime.now(UTC)), encoding="utf-8")
 
 
-def render(tests: Mapping[str, Sequence[ChaosOutcome]], *, version: str, now: datetime) -> str:
-    """Return the report as text. ``version`` is that of pytest-chaos."""
+def render(tests: Mapping[str, Sequence[ChaosOutcome]], *, now: datetime) -> str:
+    """Return the report as text."""
     disruptions = linked(tests)
     limit = max(_FEWEST, min(_MOST, _POINTS // max(1, len(disruptions))))
     counts = Counter(one.outcome.verdict for one in disruptions)
@@ -53,7 +54,7 @@ def render(tests: Mapping[str, Sequence[ChaosOutcome]], *, version: str, now: da
         style=Markup(_asset("report.css")),  # noqa: S704 - our own
         script=Markup(script),  # noqa: S704 - our own
         script_hash=source_hash(script),
-        version=version,
+        version=version("pytest-chaos"),
         now=f"{now:%Y-%m-%d %H:%M:%S} UTC",
     )
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import yaml
 
@@ -42,14 +42,14 @@ class Agent:
 
 def number(value: object, digits: int = 1, unit: str = "") -> str:
     """Return a figure as text, or a dash for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return NOTHING
     return f"{value:,}{unit}" if isinstance(value, int) else f"{value:,.{digits}f}{unit}"
 
 
 def milliseconds(seconds: object) -> str:
     """Return seconds in milliseconds, as text."""
-    return number(1000.0 * seconds, 2, " ms") if isinstance(seconds, int | float) else NOTHING
+    return number(1000.0 * seconds, 2, " ms") if _is_number(seconds) else NOTHING
 
 
 def moment(at: float | None) -> str:
@@ -118,6 +118,10 @@ def pretty(value: Any) -> str:
     """Return plain JSON as YAML, for people."""
     text: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=120)
     return text.removesuffix("...\n").rstrip()
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _call(told: Mapping[str, Any]) -> Call:

@@ -129,7 +129,7 @@
   const draw = async (section) => {
     const source = section.querySelector("script[type='application/json']");
     if (!source || section.dataset.drawn) return;
-    section.dataset.drawn = "yes";
+    section.dataset.drawn = "begun";
     const data = JSON.parse(source.textContent);
     const places = [...section.querySelectorAll("[data-chart]")];
     for (const place of places) place.textContent = "Drawing\u2026";
@@ -149,6 +149,7 @@
         }, { displayModeBar: false, responsive: true });
         place.after(numbers(traces));
       }
+      section.dataset.drawn = "done";
     } catch (error) {
       for (const place of places) place.textContent = `This browser cannot draw the chart: ${error}`;
     }
@@ -179,8 +180,10 @@
     return details;
   };
 
+  // Not ":target": while the page is loaded, nothing is it yet.
   const open = () => {
-    const section = document.querySelector(":target");
+    const wanted = location.hash;
+    const section = [...document.querySelectorAll("main > section")].find((one) => new URL(`#${one.id}`, location).hash === wanted);
     section?.querySelector("h2")?.focus({ preventScroll: true });
     if (section?.matches(".disruption")) draw(section);
   };
