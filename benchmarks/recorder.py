@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Generator
@@ -46,6 +47,7 @@ class Recorder:
         result = yield
         test["wall_s"], test["cpu_s"] = time.perf_counter() - wall, time.process_time() - cpu
         test["threads"], test["descriptors"] = threading.active_count(), len([*Path("/dev/fd").iterdir()])
+        test["temporary_files"] = sum(path.is_file() for path in Path(tempfile.gettempdir()).rglob("*"))
         test["resident_bytes"] = resident_bytes()
         return result
 

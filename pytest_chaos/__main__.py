@@ -53,11 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one = command(
         "read",
         about,
-        lambda given: read(given.files, as_json=given.json),
+        lambda given: read(given.files, as_json=given.json, html=given.html),
         "; exit 1 if one is not held or there is none, 2 if a file cannot be read",
     )
     one.add_argument("files", nargs="+", metavar="FILE", help="what pytest --junitxml=FILE has written")
     one.add_argument("--json", action="store_true", help="print the outcomes as JSON")
+    one.add_argument("--html", metavar="PAGE", help="also write the outcomes as one HTML file with charts")
 
     given = parser.parse_args(arguments)
     status: int = given.run(given)

@@ -149,7 +149,7 @@ class ChaosOutcome(BaseModel):
     test: Line = ""
     asked: Line = ""
     worker: Line = ""
-    started_at: Annotated[float, Field(ge=0)] | None = None
+    started_at: Annotated[float, Field(ge=0, lt=253_402_300_800)] | None = None
     spec: Annotated[dict[str, JsonValue], BeforeValidator(clean_json)] = Field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

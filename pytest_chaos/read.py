@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pytest_chaos.errors import ReportError
+from pytest_chaos.html import missing
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from pytest_chaos.printing import printable, say
 from pytest_chaos.report import read_junit
@@ -33,9 +36,13 @@ class Read:
         return {"file": self.file, "tests": tests, "error": self.error}
 
 
-def read(files: Sequence[str], *, as_json: bool = False) -> int:
-    """Print the verdicts; return 0 if all are held, 1 if one is not or there is none, 2 if a file cannot be read."""
+def read(files: Sequence[str], *, as_json: bool = False, html: str | None = None) -> int:
+    """Print the verdicts; return 0 if all are held, 1 if one is not or there is none, 2 if a file cannot be read.
+
+    ``html`` names a page that is written as well; 2 also tells that it could not be.
+    """
     found = [_read(file) for file in files]
+    problem = None if html is None else _write_page(html, found)
     counts = Counter(one.verdict for part in found for outcomes in part.tests.values() for one in outcomes)
     if as_json:
         said = {
@@ -46,7 +53,9 @@ def read(files: Sequence[str], *, as_json: bool = False) -> int:
         say(json.dumps(said, indent=2))
     else:
         say("\n".join(_lines(found, counts)))
-    if any(part.error for part in found):
+    if problem is not None:
+        sys.stderr.write(f"{printable(problem)}\n")
+    if problem is not None or any(part.error for part in found):
         return 2
     return 0 if counts.keys() == {Verdict.held} else 1
 
@@ -56,6 +65,23 @@ def _read(file: str) -> Read:
         return Read(file=file, tests=read_junit(file))
     except ReportError as error:
         return Read(file=file, error=str(error))
+
+
+def _write_page(name: str, found: Sequence[Read]) -> str | None:
+    """Write the outcomes of all files as one page; return in words why that is not possible."""
+    if (lack := missing()) is not None:
+        return f"--html: {lack}"
+    from pytest_chaos.html.report import write_report  # noqa: PLC0415 - needs an extra
+
+    tests: dict[str, list[ChaosOutcome]] = {}
+    for part in found:
+        for test, outcomes in part.tests.items():
+            tests.setdefault(test, []).extend(outcomes)
+    try:
+        write_report(Path(name), tests)
+    except OSError as error:
+        return f"--html: {name} cannot be written: {error}"
+    return None
 
 
 def _lines(found: Sequence[Read], counts: Counter[Verdict]) -> Iterator[str]:

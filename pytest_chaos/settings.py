@@ -27,6 +27,7 @@ class Settings:
     dry_run: bool = False
     plan: str | None = None
     summary: str | None = None
+    report: str | None = None
     agent: str = "planned"
     model: str = DEFAULT_MODEL
     api_version: str | None = None

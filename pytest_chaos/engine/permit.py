@@ -40,8 +40,8 @@ class AbortFile:
         self._thread = threading.Thread(target=self._run, name="pytest-chaos-abort-file", daemon=True)
 
     def start(self) -> None:
-        """Begin to look, if the project names such a file."""
-        if self._settings.abort_file is not None:
+        """Begin to look, if the project names such a file: once right now, then again and again."""
+        if self._settings.abort_file is not None and not self._look():
             self._thread.start()
 
     def end(self) -> None:
@@ -52,9 +52,14 @@ class AbortFile:
 
     def _run(self) -> None:
         while not self._over.wait(_POLL_S):
-            if (why := _aborted(self._settings)) is not None:
-                self._abort(why)
+            if self._look():
                 return
+
+    def _look(self) -> bool:
+        why = _aborted(self._settings)
+        if why is not None:
+            self._abort(why)
+        return why is not None
 
 
 def _aborted(settings: Settings) -> str | None:

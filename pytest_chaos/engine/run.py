@@ -120,6 +120,7 @@ class Run:
         Raises:
             NotStarted: one failed or ended before it was active, or took too long.
         """
+        check_permit(self._settings)
         if self.wait is Wait.none:
             return
         self._start()
@@ -227,7 +228,8 @@ class Run:
 
     def _abort(self, reason: str) -> None:
         for disruption in self.disruptions:
-            disruption.abort(reason, broke=False)
+            if not disruption.finished.is_set():
+                disruption.abort(reason, broke=False)
             disruption.give_up_checking()
 
     def _window(self) -> Span | None:

@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
     config.addinivalue_line("markers", MARKER)
     value = read_values(config)
-    if value["dry_run"] or value["plan"] is not None:
+    if value["dry_run"] or value["plan"] is not None or value["report"] is not None:
         ensure_reporting(config)
     if (
         config.getoption("dist", "no") != "no"

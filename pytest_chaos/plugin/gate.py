@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,10 @@ class Gate:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Ask a worker that is about to start to say what it does, if there is somebody to look at it."""
+        """Listen to a worker that is about to start, if there is somebody to look at what it tells."""
         mode = self._config.stash[VALUES]["progress"]
-        if mode == "on" or (mode == "auto" and os.isatty(1)):
+        if mode != "off" and sys.stdout.isatty():
             from pytest_chaos.plugin.progress import progress_of
 
             if (progress := progress_of(self._config, mode)) is not None:
-                progress.serve(node)
+                progress.hear(node)

@@ -46,6 +46,7 @@ def settings_of(config: pytest.Config) -> Settings:
         dry_run=value["dry_run"],
         plan=value["plan"],
         summary=value["summary"],
+        report=value["report"],
         agent=value["agent"],
         model=value["model"],
         api_version=value["api_version"],

@@ -134,6 +134,11 @@ OPTIONS: tuple[Option, ...] = (
         help="Write the outcomes as a table in Markdown, for the summary of a CI run",
     ),
     Option(
+        name="report",
+        metavar="FILE",
+        help="Write the outcomes as one HTML file with charts; needs the extra 'report'",
+    ),
+    Option(
         name="progress",
         read=_one_of("auto", "on", "off"),
         default="auto",

@@ -1,209 +1,298 @@
-"""Live progress on a terminal: one line below pytest's own, at most five times a second, gone when nothing is under way.
+"""Live progress on a terminal: one row below pytest's own, at most five times a second, gone when nothing is under way.
 
-It is written to a copy of standard output's descriptor that was taken while nothing was captured, so nothing of it ever is
-in what a test prints. A worker of xdist writes its line into a file, which its controller shows.
+It goes to a copy of the descriptor of pytest's own output, made while nothing is captured, so nothing of it is ever in what
+a test prints. Whoever writes to that output takes the row away first. A worker of xdist tells its controller instead.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
-from typing import Any, Final, Protocol
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 import pytest
 
-from pytest_chaos.engine.disruption import Disruption, State
-from pytest_chaos.engine.private import folder
-from pytest_chaos.engine.run import Run
-from pytest_chaos.errors import ChaosError
+from pytest_chaos.scrub import clean
+
+if TYPE_CHECKING:
+    from pytest_chaos.engine.disruption import Disruption
+    from pytest_chaos.engine.run import Run
 
 _EVERY_S: Final = 0.2
-_STDOUT: Final = 1
-_WORKER_FILE: Final = "chaos_progress"
-# Room for a line below, without leaving the column; then remember the place, write below it, and come back.
-_ROOM: Final = "\x1bD\x1b[A"
-_WRITE: Final = "\x1b7\x1b[B\r{text}\x1b[K\x1b8"
+_TO_CONTROLLER: Final = "chaos_progress"
+_BETWEEN: Final = "  |  "
+_SHORTEST_PART: Final = 24
+_SHORTEST_NAME: Final = 6
+# Make room below without leaving the column, which scrolls on the last row; then remember the place, write, come back.
+_BELOW: Final = ("\x1bD\x1b[A\x1b7\x1b[B\r", "\x1b8")
+_CLEAR: Final = "\x1b[J"
 
 
 class Sink(Protocol):
-    """Where the line goes."""
+    """Where it is shown."""
 
-    def show(self, line: str) -> None:
-        """Show ``line`` instead of the one before; an empty one leaves nothing."""
+    def show(self, parts: Sequence[str]) -> None:
+        """Show ``parts`` instead of those before; without any nothing is left."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
 
 
 class Terminal:
-    """The line below the cursor of a terminal, whose own line stays as it is."""
+    """The row below the one that ``stream`` writes on; ``position`` tells how much that one holds."""
 
-    def __init__(self) -> None:
-        self._descriptor = os.dup(_STDOUT)
-        self._shown = ""
+    def __init__(self, stream: TextIO, position: Callable[[], int]) -> None:
+        self._stream = stream
+        self._position = position
+        self._descriptor = os.dup(stream.fileno())
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._clear = ""
+        self._write = stream.write
+        stream.write = self._write_in_peace  # type: ignore[method-assign] # the one door that all writers use
 
-    def show(self, line: str) -> None:
-        """Write ``line``, cut to the terminal's width, below the cursor."""
-        line = line[: max(10, self._columns() - 1)]
-        if line != self._shown:
-            text = ("" if self._shown else _ROOM) + _WRITE.format(text=line)
-            self._shown = line
+    def show(self, parts: Sequence[str]) -> None:
+        """Show one row, whatever the width of the terminal."""
+        with self._lock:
+            columns = self._columns()
+            shown, clear = self._row(parts, columns, self._position() % columns) if parts else ("", "")
+            self._put(self._clear + shown)
+            self._clear = clear
+
+    def close(self) -> None:
+        """Take the row away, for good."""
+        with self._lock:
+            if self._descriptor >= 0:
+                self.show(())
+                vars(self._stream).pop("write", None)
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def _row(self, parts: Sequence[str], columns: int, at: int) -> tuple[str, str]:
+        """Return what shows ``parts``, and what takes them away again."""
+        if (
+            not at and self._position()
+        ):  # the cursor hangs behind the last column, a place that cannot be remembered
+            return "", ""
+        return row(parts, columns - 1).join(_BELOW), _CLEAR
+
+    def _write_in_peace(self, text: str) -> int:
+        if (
+            os.getpid() != self._process
+        ):  # a fork: nobody shows anything here, but the lock may have been taken
+            return self._write(text)
+        with self._lock:
+            self.show(())
+            written = self._write(text)
+            self._stream.flush()
+        return written
+
+    def _put(self, text: str) -> None:
+        if text and self._descriptor >= 0:
             with contextlib.suppress(OSError):  # the terminal has gone; the tests have not
-                os.write(self._descriptor, text.encode(errors="replace"))
+                os.write(self._descriptor, text.encode(self._stream.encoding, "replace"))
 
     def _columns(self) -> int:
-        try:
-            return os.get_terminal_size(self._descriptor).columns or 80
-        except OSError:
-            return 80
-
-
-class Handed:
-    """The file in which a worker says what it does."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._shown = ""
-
-    def show(self, line: str) -> None:
-        """Put ``line`` into the file."""
-        if line == self._shown:
-            return
-        self._shown = line
-        draft = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            draft.write_text(line, encoding="utf-8")
-            draft.replace(self._path)
+            if columns := os.get_terminal_size(self._descriptor).columns:
+                return columns
+        return 80
+
+
+class DumbTerminal(Terminal):
+    """The rest of the row itself, taken back with backspaces."""
+
+    def _row(self, parts: Sequence[str], columns: int, at: int) -> tuple[str, str]:
+        text = row(parts, columns - 1 - at).encode("ascii", "replace").decode()
+        back = "\b" * len(text)
+        return text, f"{back}{' ' * len(text)}{back}"
+
+
+class Controller:
+    """The controller of a worker of xdist, at the other end of ``channel``."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._told: list[str] = []
+
+    def show(self, parts: Sequence[str]) -> None:
+        """Tell what is new."""
+        if (told := list(parts)) != self._told:
+            self._told = told
+            with contextlib.suppress(OSError):  # it has gone
+                self._channel.send(told)
+
+    def close(self) -> None:
+        """Tell that nothing is under way any more."""
+        self.show(())
 
 
 class Progress:
-    """Show what is under way. Registered as a plugin, it keeps out of pytest's own writing."""
+    """Show again and again what is under way."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._runs: list[Run] = []
-        self._workers: list[Callable[[], str]] = []
-        self._lock = threading.RLock()
+        self._workers: dict[str, list[str]] = {}
+        self._asleep = False
         self._over = threading.Event()
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pytest-chaos-progress", daemon=True)
 
     def watch(self, run: Run) -> None:
-        """Show how ``run`` goes, until its test is over."""
-        with self._lock:
-            self._runs.append(run)
+        """Show how ``run`` goes, until it is judged."""
+        self._runs = [*(one for one in self._runs if not one.outcomes), run]
         self._start()
 
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread.ident is None:
-                self._thread.start()
+    def hear(self, node: Any) -> None:
+        """Show what a worker of xdist, which is about to start, is going to tell."""
 
-    def _lines(self) -> Iterator[str]:
-        for run in self._runs:
-            if not run.outcomes:
-                yield "; ".join(filter(None, map(in_words, run.disruptions)))
-        for worker in self._workers:
-            yield worker()
+        def heard(told: list[str]) -> None:
+            self._workers[node.gateway.id] = told
+            self._start()
 
-    def _run(self) -> None:
-        while not self._over.wait(_EVERY_S):
-            with self._lock:
-                self._sink.show("  |  ".join(filter(None, self._lines())))
+        channel = node.workerinput[_TO_CONTROLLER] = node.gateway.newchannel()
+        channel.setcallback(heard, endmarker=[])
 
-    @contextlib.contextmanager
-    def _aside(self) -> Generator[None, None, None]:
-        """Show nothing while pytest writes."""
-        with self._lock:
-            self._sink.show("")
-            yield
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self) -> Generator[None, None, None]:
-        """Keep out of the way."""
-        with self._aside():
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
-        """Keep out of the way, and forget what belongs to a test that is over."""
-        with self._aside():
-            if report.when == "teardown":
-                self._runs.clear()
-            return (yield)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def close(self) -> None:
         """Show nothing any more."""
         self._over.set()
         if self._thread.ident is not None:
             self._thread.join(1)
-        self._sink.show("")
+        self._sink.close()
 
-    def serve(self, node: Any) -> None:
-        """Tell a worker of xdist that is about to start where to say what it does, and show that."""
-        try:
-            path = folder("progress") / f"{os.getpid()}-{node.gateway.id}"
-        except ChaosError:
-            return
-        node.workerinput[_WORKER_FILE] = str(path)
-        self._workers.append(lambda: _handed(path, node.gateway.id))
-        self._start()
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Be gone before anything is summed up."""
+        self.close()
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Remove the file of a worker that has ended."""
-        if (path := node.workerinput.get(_WORKER_FILE)) is not None:
-            Path(path).unlink(missing_ok=True)
+    @pytest.hookimpl
+    def pytest_enter_pdb(self) -> None:
+        """Keep away from somebody who types."""
+        self._asleep = True
+
+    @pytest.hookimpl
+    def pytest_leave_pdb(self) -> None:
+        """Go on."""
+        self._asleep = False
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread.ident is None and not self._over.is_set():
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.wait(_EVERY_S):
+            self._sink.show([] if self._asleep else self._parts())
+
+    def _parts(self) -> list[str]:
+        ours = [in_words(one) for run in self._runs if not run.outcomes for one in run.disruptions]
+        theirs = [f"{worker} {part}" for worker, told in sorted(self._workers.items()) for part in told]
+        return [part for part in (*ours, *theirs) if part]
 
 
 def progress_of(config: pytest.Config, mode: str) -> Progress | None:
     """Return the progress of this process, made if it is wanted; ``mode`` is ``auto``, ``on`` or ``off``.
 
-    ``auto`` is: on a terminal that is no dumb one, while pytest captures what tests print. Workers show what their controller
-    asks for.
+    It is never shown in a pipe. ``auto`` leaves out dumb terminals, and what tests print themselves on the terminal.
+    Workers of xdist tell theirs if their controller listens.
     """
     known: Progress | None = config.pluginmanager.get_plugin("chaos-progress")
     if known is not None:
         return known
-    sink: Sink
-    if hasattr(config, "workerinput"):
-        handed: dict[str, Any] = config.workerinput
-        if _WORKER_FILE not in handed:
-            return None
-        sink = Handed(Path(handed[_WORKER_FILE]))
-    elif mode == "off" or (mode == "auto" and not _is_terminal(config)):
+    if (sink := _controller(config) if hasattr(config, "workerinput") else _terminal(config, mode)) is None:
         return None
-    else:
-        sink = Terminal()
     made = Progress(sink)
     config.pluginmanager.register(made, "chaos-progress")
+    config.add_cleanup(made.close)  # of a session that does not come to its finish
     return made
 
 
+def _controller(config: pytest.Config) -> Sink | None:
+    channel = vars(config)["workerinput"].get(_TO_CONTROLLER)
+    return None if channel is None else Controller(channel)
+
+
+def _terminal(config: pytest.Config, mode: str) -> Sink | None:
+    is_dumb = os.environ.get("TERM", "") in {"", "dumb"}
+    is_open = config.getoption("capture", "no") in {"no", "tee-sys"}
+    if (
+        mode == "off"
+        or (mode == "auto" and (is_dumb or is_open))
+        or not config.pluginmanager.has_plugin("terminalreporter")
+    ):
+        return None
+    writer = config.get_terminal_writer()
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        if not sys.stdout.isatty():
+            return None
+        return (DumbTerminal if is_dumb else Terminal)(sys.stdout, lambda: writer.width_of_current_line)
+
+
 def in_words(one: Disruption) -> str:
-    """Return what a disruption does right now: name, state, seconds, and the figures of a load; nothing once it is judged."""
-    if one.recovering_since is not None:
-        return f"{one.spec.name}: recovering for {time.monotonic() - one.recovering_since:.0f} s"
-    if one.state is State.finished or not one.was_started:
+    """Return what a disruption does right now: name, state, seconds, and the figures of a load; nothing once it is over."""
+    name = _visible(one.redactor.text(one.spec.name))
+    if (ended := one.recovering_since) is not None:
+        return f"{name}: recovering {time.monotonic() - ended:.0f} s"
+    if one.finished.is_set() or not one.was_started:
         return ""
-    since = one.moments["fired"] if one.was_fired else one.moments["planned"]
-    words = f"{one.spec.name}: {one.state} for {time.monotonic() - since:.0f} s"
-    if one.state is not State.active or one.ctx.meter is None:
-        return words
-    live = one.ctx.meter.live()
-    share = live.errors / live.requests if live.requests else 0.0
-    return f"{words}, {live.requests} requests, {live.delivered_qps:.0f} / {live.asked_qps:g} qps, {share:.0%} errors"
+    now = time.monotonic()
+    since = one.moments.get("fired", one.moments.get("planned", now))
+    return f"{name}: {one.state} {now - since:.0f} s{_figures(one)}"
 
 
-def _is_terminal(config: pytest.Config) -> bool:
-    dumb = os.environ.get("TERM", "dumb") in {"dumb", ""}
-    return not dumb and config.getoption("capture", "fd") != "no" and os.isatty(_STDOUT)
+def _visible(text: str) -> str:
+    """Return ``text`` as one line, without what has no width of its own and makes others wider."""
+    seen = (
+        char
+        for char in clean(text)
+        if unicodedata.category(char) != "Cf" and not "\ufe00" <= char <= "\ufe0f"
+    )
+    return " ".join("".join(seen).split())
 
 
-def _handed(path: Path, worker: str) -> str:
+def _figures(one: Disruption) -> str:
+    if one.ctx.meter is None or not one.active.is_set():
+        return ""
     try:
-        line = path.read_text(encoding="utf-8")
-    except OSError:
+        live = one.ctx.meter.live()
+        errors = f"{live.errors / live.requests:.1%} errors" if live.errors else "no errors"
+        return f", {live.requests} requests, {live.delivered_qps:.0f} / {live.asked_qps:g} qps, {errors}"
+    except Exception:  # noqa: BLE001 - a fault may bring a meter of its own, which is no reason to fail
         return ""
-    return f"{worker} {line}" if line else ""
+
+
+def row(parts: Sequence[str], columns: int) -> str:
+    """Return ``parts`` side by side, at most ``columns`` wide. What is too long shares the room, and names get less of it first."""
+    together = _BETWEEN.join(parts)
+    if sum(map(cells, together)) <= columns:
+        return together
+    share = (columns + len(_BETWEEN)) // len(parts) - len(_BETWEEN)
+    each = min(columns, max(share, _SHORTEST_PART))
+    return cut(_BETWEEN.join(_shorter(part, each) for part in parts), columns)
+
+
+def _shorter(part: str, columns: int) -> str:
+    name, colon, does = part.rpartition(": ")
+    return cut(f"{cut(name, max(_SHORTEST_NAME, columns - len(colon + does)))}{colon}{does}", columns)
+
+
+def cut(text: str, columns: int) -> str:
+    """Return ``text``, its end replaced by two dots if it takes more than ``columns``."""
+    ends = list(accumulate(map(cells, text)))
+    if not ends or ends[-1] <= columns:
+        return text
+    kept = (char for char, end in zip(text, ends, strict=True) if end <= columns - 2)
+    return f"{''.join(kept)}.."[: max(0, columns)]
+
+
+def cells(char: str) -> int:
+    """Return how many cells of a terminal ``char`` takes at most: terminals do not agree about all of them."""
+    return 2 if char > "\uffff" or unicodedata.east_asian_width(char) in "WFA" else 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_chaos.outcome import ChaosOutcome, Verdict
-from pytest_chaos.plugin import junit, markdown, text
+from pytest_chaos.plugin import html_report, junit, markdown, text
 from pytest_chaos.plugin.explain import command, explain
 from pytest_chaos.plugin.planning import Plans, TestPlan
 from pytest_chaos.plugin.timeline import can_show_blocks
@@ -31,6 +31,7 @@ class Reporting:
         self._outcomes: dict[str, list[ChaosOutcome]] = {}
         self._places: dict[str, tuple[str, int]] = {}
         self._plain: set[str] = set()
+        self._report = html_report.report_path(config, settings.report)
         self.plans = Plans()
         self.left: list[str] = []
 
@@ -76,6 +77,8 @@ class Reporting:
             self._write("--chaos-plan", self._settings.plan, self.plans.write)
         if self._settings.summary is not None:
             self._write("--chaos-summary", self._settings.summary, self._write_table)
+        if self._report is not None:
+            self._write("--chaos-report", str(self._report), self._write_report)
         if _ON_GITHUB in os.environ and (page := os.environ.get("GITHUB_STEP_SUMMARY")):
             self._write("GITHUB_STEP_SUMMARY", page, self._add_table)
 
@@ -89,6 +92,9 @@ class Reporting:
 
     def _write_table(self, path: Path) -> None:
         path.write_text(markdown.table(self._outcomes), encoding="utf-8")
+
+    def _write_report(self, path: Path) -> None:
+        html_report.write(path, self._outcomes)
 
     def _add_table(self, path: Path) -> None:
         """Add to what other steps have written."""
@@ -109,8 +115,14 @@ class Reporting:
         if self._settings.dry_run and not self._worker:
             terminalreporter.write_sep("=", "chaos dry run")
             terminalreporter.write("".join(f"{line}\n" for line in self.plans.lines()))
-        if self._worker or not (self._outcomes or self._plain or self.left) or self._config.option.no_summary:
+        if self._worker or self._config.option.no_summary:
             return
+        if self._outcomes or self._plain or self.left:
+            self._summarize(terminalreporter)
+        if self._report is not None:
+            terminalreporter.write_line(f"chaos report: {self._report}")
+
+    def _summarize(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_sep("=", "chaos")
         self._show_outcomes(terminalreporter)
         if _ON_GITHUB in os.environ:
