@@ -9,7 +9,7 @@ RUN := .venv/bin/python -m
 PINS := pyproject.toml hatch_build.py $(wildcard fortio-build/*.py) fortio-build/go.mod fortio-build/go.sum
 JUNIT := chaos-demo.xml
 
-.PHONY: help demo test lint types contracts lowest bench kill-test wheels clean
+.PHONY: help demo test lint types contracts lowest bench kill-test wheels pictures clean
 
 help:
 	@echo 'make demo       tests of a small shop under load, and what a report looks like'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench      the figures that this project keeps, measured'
 	@echo 'make wheels     the sdist and a wheel for every platform in dist/, checked'
 	@echo 'make kill-test  pytest killed at 100 random moments: what is left a second later (nothing), and what would be'
+	@echo 'make pictures   the pictures of the README, from real runs (the one of the report needs a Chromium)'
 	@echo 'make clean      remove all that the above have made'
 
 demo: .venv/made
@@ -51,6 +52,9 @@ bench: .venv/made
 
 wheels: .venv/made
 	.venv/bin/python tools/wheels.py dist
+
+pictures: .venv/made
+	.venv/bin/python tools/pictures.py
 
 kill-test: .venv/made
 	$(RUN) benchmarks.kill --runs 100
