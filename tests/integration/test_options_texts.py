@@ -23,6 +23,11 @@ TEXTS = (
         "Write the outcomes as a table in Markdown, for the summary of a CI run",
     ),
     (
+        "--chaos-report=FILE",
+        "chaos_report (string)",
+        "Write the outcomes as one HTML file with charts; needs the extra 'report'",
+    ),
+    (
         "--chaos-var=NAME=VALUE",
         None,
         "Fill {{NAME}} in specs; may be given several times, and wins over chaos_variables",

@@ -31,6 +31,7 @@ VALUES = {
     "max_tokens": ("max-tokens", "max_tokens", 11, 12, 13, 50_000),
     "plan_dir": ("plan-dir", "plan_dir", "/cli", "/environment", "/ini", None),
     "summary": ("summary", "summary", "/cli", "/environment", "/ini", None),
+    "report": ("report", "report", "cli.html", "environment.html", "ini.html", None),
     "fortio": ("fortio", "fortio", "/cli", "/environment", "/ini", None),
     "abort_file": (None, "abort_file", None, "/environment", "/ini", None),
 }
