@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socketserver
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from pytest_chaos.engine.broker import Broker, Lock
+from tests.integration.test_docs import ROOT, files
 from tests.support.inner import InnerPytest, InnerRun
 from tests.support.server import Shop
 from tests.support.specs import load_spec
@@ -1078,3 +1080,11 @@ def test_outer(pytester, shared):
         conftest="pytest_plugins = ['pytester']\n" + CONFTEST,
     )
     assert set(run.words.values()) == {"passed"}, run.stdout
+
+
+def test_the_page_about_locks_runs_as_pasted(inner: InnerPytest) -> None:
+    (source,) = files("one-at-a-time.md").values()
+    examples = ROOT / "examples"
+    shutil.copy(examples / "shop.py", inner.pytester.path)
+    run = inner(source, conftest=(examples / "conftest.py").read_text(encoding="utf-8"), subprocess=True)
+    all_passed(run, 3)
