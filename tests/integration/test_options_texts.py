@@ -28,6 +28,11 @@ TEXTS = (
         "Write the outcomes as one HTML file with charts; needs the extra 'report'",
     ),
     (
+        "--chaos-progress=WHEN",
+        "chaos_progress (string)",
+        "Show on the terminal what disrupts the tests right now: auto, on or off",
+    ),
+    (
         "--chaos-var=NAME=VALUE",
         None,
         "Fill {{NAME}} in specs; may be given several times, and wins over chaos_variables",
