@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Generator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,8 @@ from tests.support.server import Shop, unused_port
 # What is left of it where a text was cut; whoever finds less than this has found nothing.
 HIT: Final = re.compile(rb"s3nt1[\w.%+-]*")
 
+# Only with the extra that it needs.
+REPORT: Final = ("--chaos-report=report.html",) if find_spec("plotly") and find_spec("jinja2") else ()
 ALL: Final = (
     *("-l", "-vv", "--showlocals", "--tb=long", "--full-trace", "-rA", "--color=no", "-W", "error"),
     *(
@@ -48,6 +51,7 @@ ALL: Final = (
     *(
         "--chaos-plan=plan.json",
         "--chaos-summary=summary.md",
+        *REPORT,
         "--continue-on-collection-errors",
         "-p",
         "no:cacheprovider",
@@ -169,6 +173,7 @@ def test_failing_tests(bench: Bench, workers: tuple[str, ...]) -> None:
     assert "PytestUnraisable" not in out
     written = bench.written()
     assert {"junit.xml", "log.txt", "plan.json", "summary.md", "step.md", "stdout"} <= written.keys()
+    assert ("report.html" in written) == bool(REPORT)
     assert b"INFO     pytest_chaos" in written["log.txt"] or workers, "the log of workers is their own"
     if sys.platform.startswith("linux"):
         environments = [content for name, content in written.items() if name.startswith("environ-")]
