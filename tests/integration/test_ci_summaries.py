@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.support.inner import InnerPytest, InnerRun
+from tests.support.inner import ROOT, InnerPytest, InnerRun
 from tests.support.staged import STAGED
 
 SOURCE = """\
@@ -230,3 +234,43 @@ def test_it(number): pass
     ]
     assert " ".join(section.split()).startswith(f"'{shown}' (staged) is inconclusive: ")
     assert len(section.splitlines()) <= 35
+
+
+PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+JOBS = {
+    name: yaml.safe_load(text) for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL)
+}
+GITHUB = JOBS[".github/workflows/chaos.yml"]["jobs"]["chaos"]["steps"]
+GITLAB = JOBS[".gitlab-ci.yml"]["chaos"]
+
+
+@pytest.mark.parametrize(
+    ("script", "kept"),
+    [
+        ([step["run"] for step in GITHUB if "run" in step], [GITHUB[-1]["with"]["path"]]),
+        (GITLAB["script"], [*GITLAB["artifacts"]["paths"], GITLAB["artifacts"]["reports"]["junit"]]),
+    ],
+    ids=["GitHub", "GitLab"],
+)
+def test_the_jobs_of_the_page_run_and_keep_what_they_make(
+    inner: InnerPytest, script: list[str], kept: list[str]
+) -> None:
+    inner("def test_peaceful(): pass\n", "--collect-only", conftest=STAGED)  # a project
+    source = "import pytest\nfrom conftest import staged\n@pytest.mark.chaos(staged())\ndef test_it(): pass\n"
+    inner.pytester.makepyfile(test_inner=source)
+    install, *commands_of_the_job = script
+    assert install.startswith("pip install ")
+    assert len(commands_of_the_job) == 2
+    for line in commands_of_the_job:
+        done = subprocess.run(
+            line.replace("pytest --", "python -m pytest -p pytest_chaos.plugin --"),
+            shell=True,
+            cwd=inner.pytester.path,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert all((inner.pytester.path / name).is_file() for name in kept)
