@@ -129,6 +129,23 @@ def test_a_terminal_that_knows_ascii_only(inner: InnerPytest, monkeypatch: pytes
     assert "INTERNALERROR" not in run.stdout
 
 
+@WHERE
+@pytest.mark.parametrize(("encoding", "marks"), [("ascii", "._-=+*%#"), ("utf-8", "▁▂▃▄▅▆▇█")])
+def test_a_chart_is_drawn_in_what_the_terminal_can_show(
+    inner: InnerPytest, shop: Shop, monkeypatch: pytest.MonkeyPatch, option: str, encoding: str, marks: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    monkeypatch.setenv("COLUMNS", "70")
+    spec = load_spec(shop.url, qps=100, min_delivered=0.1)
+    source = f"import time, pytest\n@pytest.mark.chaos({spec})\ndef test_it():\n    time.sleep(0.3)\n    assert False\n"
+    run = inner(source, option, plugins=["xdist.plugin"], subprocess=True)
+    below = run.stdout.partition("--- chaos ---")[2].partition("=== chaos ===")[0]
+    (chart,) = re.findall(r"^    requests  (.*)$", below, re.MULTILINE)
+    assert set(chart) <= {*marks, " "}
+    assert marks[-1] in chart
+    assert max(map(len, below.splitlines())) <= 70
+
+
 def test_bare_marks_in_words(inner: InnerPytest) -> None:
     run = inner("import pytest\npytestmark = pytest.mark.chaos\ndef test_a(): pass\ndef test_b(): pass\n")
     assert summary(run) == ["2 tests carry a bare chaos mark: a category, no chaos"]
