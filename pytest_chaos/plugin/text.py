@@ -9,6 +9,7 @@ from typing import Any
 from pytest_chaos.outcome import ChaosOutcome, Verdict, VerifyReport
 from pytest_chaos.scrub import clean
 
+_NAME = 100
 _UNPROVEN = {Verdict.inconclusive, Verdict.error}
 
 
@@ -40,7 +41,7 @@ def checked(verify: VerifyReport | None) -> str:
     for phase, held in verify.phases.items():
         times = f" (asked {_count(counts[phase], 'time')})" if counts.get(phase) else ""
         phases.append(f"{'held' if held else 'failed'} {phase}{times}")
-    told = f"{verify.name!r} {', '.join(phases)}"
+    told = f"{_short(verify.name)!r} {', '.join(phases)}"
     if verify.time_to_recover_s is not None:
         told += f", recovered within {seconds(verify.time_to_recover_s)} s"
     return told
@@ -50,8 +51,8 @@ def summary_line(test: str, outcome: ChaosOutcome) -> str:
     """Return the line of the terminal summary for one disruption."""
     parts = [
         f"{outcome.verdict.value:<12} {clean(test, 500)}",
-        f"{outcome.name!r}",
-        outcome.result.injected_fault,
+        f"{_short(outcome.name)!r}",
+        _short(outcome.result.injected_fault),
         figures(outcome.result.details),
         f"overlap {outcome.overlap:.0%}",
     ]
@@ -96,7 +97,8 @@ def responses(details: Mapping[str, Any]) -> dict[str, int]:
 def sentence(outcome: ChaosOutcome) -> str:
     """Return name, fault, verdict and reason of a disruption as a sentence, in one line."""
     reason = " ".join(outcome.reason.split())
-    return inert(f"{outcome.name!r} ({outcome.result.injected_fault}) is {outcome.verdict.value}: {reason}")
+    name, fault = _short(outcome.name), _short(outcome.result.injected_fault)
+    return inert(f"{name!r} ({fault}) is {outcome.verdict.value}: {reason}")
 
 
 def seconds(amount: float) -> str:
@@ -107,6 +109,11 @@ def seconds(amount: float) -> str:
 def inert(line: str) -> str:
     """Return a line that GitHub takes for no command: it obeys ``::error::`` at the start of a line, ``##[error]`` anywhere."""
     return re.sub(r"^(\s*:):", r"\1 :", line).replace("##[", "## [")
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for what is said of it."""
+    return clean(name, _NAME)
 
 
 def _count(count: int, what: str) -> str:

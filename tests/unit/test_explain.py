@@ -92,7 +92,7 @@ def test_everything_is_drawn_to_one_scale() -> None:
 
 
 def test_a_spike_is_drawn_however_many_stretches_a_column_holds() -> None:
-    spike = [1] * 300 + [80] + [1] * 299
+    spike = [1] * 307 + [80] + [1] * 292
     one = outcome(timeline={"fired": 0.0, "judged": 60.0}, series=series(spike, [0] * 600, width_s=0.1))
     (row,) = [row for name, row in rows(draw(one, width=40)).items() if name == "requests"]
     assert row.count("█") == 1
@@ -204,6 +204,27 @@ def test_the_check_is_told_phase_by_phase() -> None:
         "check 'well' held before, failed during (asked 12 times), failed after (asked 1 time); it failed at 1.000, 2.000, "
         "3.000, 4.000, 5.000 s and 25 times more; at last: the stock is negative"
     )
+
+
+def test_the_longest_texts_are_cut_and_say_so() -> None:
+    failures = [CheckFailure(at_s=at, phase="during", message="oh " * 1300 + str(at)) for at in range(20)]
+    long = outcome(
+        "n" * 500,
+        reason="why " * 1000,
+        asked="much " * 100,
+        timeline={**LOAD, **{f"moment {number}": 5.0 for number in range(90)}},
+        verify=VerifyReport(
+            name="c" * 500, phases={"during": False}, samples=20, failed=99, failures=failures
+        ),
+        details={"asked_qps": 300, "responses": {str(code): 1 for code in range(300, 600)}},
+    )
+    lines = explain([long] * 5, again=AGAIN, blocks=True, columns=100).splitlines()
+    assert len(lines) <= 40
+    assert lines[0].startswith("'nnn")
+    assert "more characters)' (staged) is broke: why" in " ".join(lines[:2])
+    # The sentence, what was asked, measured and checked, the moments; and the sentences of the two beside it.
+    assert sum(line.endswith(" ...") for line in lines) == 7
+    assert lines[-3] == "... and 2 more, none of them worse"
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
@@ -412,10 +433,19 @@ def test_a_held_round_of_a_benchmark_is_no_cause() -> None:
     assert cause.startswith("it was over 0.5 s before the body was: set a longer `duration`")
 
 
-def test_an_abort_by_a_file_says_it_all_itself() -> None:
-    one = outcome(
-        verdict=Verdict.inconclusive,
-        reason="aborted: the abort file is there; remove it to go on",
-        timeline=LOAD,
+def test_an_abort_has_one_cause() -> None:
+    failure = CheckFailure(at_s=1, phase="during", message="it returned False")
+    more: dict[str, Any] = {
+        "timeline": LOAD,
+        "verify": VerifyReport(name="x", phases={"during": False}, failures=[failure], failed=1),
+    }
+    by_check = outcome(
+        reason="aborted: the check 'few' failed: it returned False", details={"asked_qps": 9}, **more
     )
-    assert likely_causes(one) == []
+    assert likely_causes(by_check) == [
+        "the check that `abort_when` names failed: that is the finding; a smaller `qps` tells what the system does bear"
+    ]
+    by_file = outcome(
+        verdict=Verdict.inconclusive, reason="aborted: the abort file is there; remove it to go on", **more
+    )
+    assert likely_causes(by_file) == []
