@@ -26,6 +26,7 @@ class Signals:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._owner = os.getpid()
         self._tests = 0
         self._taken: list[signal.Signals] = []
         self._session: pytest.Session | None = None
@@ -60,16 +61,13 @@ class Signals:
     def _give_back(self) -> None:
         while self._taken:
             number = self._taken.pop()
-            if (
-                signal.getsignal(number) == self._receive
-            ):  # else the test has set one since, which is its affair
+            if signal.getsignal(number) == self._receive:  # or else a test has set one, which is its affair
                 signal.signal(number, signal.SIG_DFL)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         """Interrupt the session; again, if asked again later: what was raised in a finalizer, Python has dropped."""
-        if self._session is None or not (
-            self._tests or self._received
-        ):  # a test has put us back after our time
+        over = not (self._tests or self._received)  # a test has put us back after our time
+        if self._session is None or over or os.getpid() != self._owner:  # or this is a fork, not our process
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
