@@ -237,14 +237,16 @@ def test_a_fork_of_the_test_ends_by_it_as_ever(tmp_path: Path) -> None:
     source = """
         @many()
         def test_it():
-            child = os.fork()
-            if child == 0:
-                try:
-                    time.sleep(60)
-                finally:
-                    os._exit(7)
-            os.kill(child, signal.SIGTERM)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+            for _ in range(50):
+                child = os.fork()
+                if child == 0:
+                    try:
+                        time.sleep(60)
+                    finally:
+                        os._exit(7)
+                os.kill(child, signal.SIGTERM)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
         """
     with dying(tmp_path, source) as run:
         status, output = run.ended()
