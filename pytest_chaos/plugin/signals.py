@@ -26,8 +26,7 @@ class Signals:
     that is ignored, as under nohup.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._tests = 0
         self._taken: list[signal.Signals] = []
         self._session: pytest.Session | None = None
@@ -51,7 +50,6 @@ class Signals:
         """Give back what was taken; then end the process by the signal that was received, if one was."""
         self._give_back()
         if self._received is not None:
-            self._config.get_terminal_writer().flush()
             sys.stdout.flush()
             sys.stderr.flush()
             os.kill(os.getpid(), self._received)

@@ -37,6 +37,25 @@ def test_everything_is_torn_down_and_told(number: signal.Signals, tmp_path: Path
     assert read_junit(tmp_path / "junit.xml") is not None
 
 
+def test_what_others_print_in_the_end_is_not_lost(tmp_path: Path) -> None:
+    source = """
+        class Late:
+            def pytest_unconfigure(self):
+                print("the last words")
+
+        @many()
+        def test_it(pytestconfig):
+            pytestconfig.pluginmanager.register(Late())
+            time.sleep(60)
+        """
+    with dying(tmp_path, source, "-s") as run:
+        run.wait_started()
+        run.send(signal.SIGTERM)
+        status, output = run.ended()
+        assert status == -signal.SIGTERM
+        assert output.endswith("the last words\n")
+
+
 def test_during_setup(tmp_path: Path) -> None:
     with dying(tmp_path, "@many(hesitates=True)\ndef test_it(torn_down): pass") as run:
         eventually((tmp_path / "started").exists, "the fault has started", within_s=30)
