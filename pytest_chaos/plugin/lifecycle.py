@@ -40,7 +40,7 @@ class Lifecycle:
         self._runs = Runs(config, settings)
         self._only_setup = any(config.getoption(name, False) for name in ("setuponly", "setupplan"))
         self._in_peace = settings.disable or settings.dry_run or self._only_setup
-        self._signals = Signals(config)
+        self._signals = Signals()
         self._reaper = reaper_of_this_process()
         self._reaper.hold()
         if hasattr(config, "workerinput"):  # its parent is xdist's controller, or what connects it with that

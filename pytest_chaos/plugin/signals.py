@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -24,13 +26,14 @@ class Signals:
     that is ignored, as under nohup.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._tests = 0
         self._taken: list[signal.Signals] = []
         self._session: pytest.Session | None = None
         self._received: signal.Signals | None = None
         self._deaf_until = 0.0
+        self._masks: dict[int, set[int]] = {}
+        self._let_forks_be()
 
     def heed(self, item: pytest.Item) -> None:
         """Heed signals until ``item`` is torn down."""
@@ -47,7 +50,6 @@ class Signals:
         """Give back what was taken; then end the process by the signal that was received, if one was."""
         self._give_back()
         if self._received is not None:
-            self._config.get_terminal_writer().flush()
             sys.stdout.flush()
             sys.stderr.flush()
             os.kill(os.getpid(), self._received)
@@ -60,17 +62,13 @@ class Signals:
     def _give_back(self) -> None:
         while self._taken:
             number = self._taken.pop()
-            if (
-                signal.getsignal(number) == self._receive
-            ):  # else the test has set one since, which is its affair
+            if signal.getsignal(number) == self._receive:  # or else a test has set one, which is its affair
                 signal.signal(number, signal.SIG_DFL)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         """Interrupt the session; again, if asked again later: what was raised in a finalizer, Python has dropped."""
-        if self._session is None or not (
-            self._tests or self._received
-        ):  # a test has put us back after our time
-            signal.signal(number, signal.SIG_DFL)
+        if self._session is None or not (self._tests or self._received):
+            signal.signal(number, signal.SIG_DFL)  # a test has put us back after our time
             os.kill(os.getpid(), number)
             return
         self._received = self._received or signal.Signals(number)
@@ -78,3 +76,30 @@ class Signals:
         if time.monotonic() >= self._deaf_until:
             self._deaf_until = time.monotonic() + _ONE_AND_THE_SAME_S
             raise KeyboardInterrupt(self._received.name)
+
+    def _let_forks_be(self) -> None:
+        """Give each fork of a test the default again, with no moment between in which Python would drop a signal."""
+        this = weakref.ref(self)
+
+        def step(how: Callable[[Signals], None]) -> Callable[[], None]:
+            def run() -> None:
+                if (found := this()) is not None and found._taken:
+                    how(found)
+
+            return run
+
+        os.register_at_fork(
+            before=step(Signals._block),
+            after_in_parent=step(Signals._unblock),
+            after_in_child=step(Signals._leave),
+        )
+
+    def _block(self) -> None:
+        self._masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self._taken)
+
+    def _unblock(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident(), set()))
+
+    def _leave(self) -> None:
+        self._give_back()
+        self._unblock()

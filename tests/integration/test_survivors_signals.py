@@ -37,6 +37,25 @@ def test_everything_is_torn_down_and_told(number: signal.Signals, tmp_path: Path
     assert read_junit(tmp_path / "junit.xml") is not None
 
 
+def test_what_others_print_in_the_end_is_not_lost(tmp_path: Path) -> None:
+    source = """
+        class Late:
+            def pytest_unconfigure(self):
+                print("the last words")
+
+        @many()
+        def test_it(pytestconfig):
+            pytestconfig.pluginmanager.register(Late())
+            time.sleep(60)
+        """
+    with dying(tmp_path, source, "-s") as run:
+        run.wait_started()
+        run.send(signal.SIGTERM)
+        status, output = run.ended()
+        assert status == -signal.SIGTERM
+        assert output.endswith("the last words\n")
+
+
 def test_during_setup(tmp_path: Path) -> None:
     with dying(tmp_path, "@many(hesitates=True)\ndef test_it(torn_down): pass") as run:
         eventually((tmp_path / "started").exists, "the fault has started", within_s=30)
@@ -93,12 +112,17 @@ def test_one_that_the_test_swallows_ends_the_run_all_the_same(tmp_path: Path) ->
         assert "ended by SIGTERM" in output
 
 
-def test_several_at_once_do_not_cut_the_teardown_short(tmp_path: Path) -> None:
+def test_several_in_a_row_do_not_cut_the_teardown_short(tmp_path: Path) -> None:
     source = """
+        import pytest_chaos.plugin.signals
+        pytest_chaos.plugin.signals._ONE_AND_THE_SAME_S = 60
+
         @pytest.fixture
         def slow():
             yield
-            time.sleep(0.2)
+            open("slow", "w").close()
+            while not os.path.exists("go on"):
+                time.sleep(0.01)
 
         @many()
         def test_it(torn_down, slow):
@@ -106,12 +130,12 @@ def test_several_at_once_do_not_cut_the_teardown_short(tmp_path: Path) -> None:
         """
     with dying(tmp_path, source) as run:
         run.wait_started()
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+        run.send(signal.SIGTERM)
+        eventually((tmp_path / "slow").exists, "the teardown has begun", within_s=30)
+        for number in (signal.SIGTERM, signal.SIGHUP):
             run.send(number)
-        assert run.ended()[0] in (
-            -signal.SIGTERM,
-            -signal.SIGHUP,
-        )  # of those that wait, the system picks the first
+        (tmp_path / "go on").touch()
+        assert run.ended()[0] == -signal.SIGTERM
     assert (tmp_path / "torn-down").exists()
 
 
@@ -225,6 +249,27 @@ def test_one_that_a_test_puts_back_too_late_does_what_the_default_does(tmp_path:
     with dying(tmp_path, source) as run:
         assert run.ended()[0] == -signal.SIGTERM
     assert not (tmp_path / "torn-down").exists()
+
+
+def test_a_fork_of_the_test_ends_by_it_as_ever(tmp_path: Path) -> None:
+    """As ``multiprocessing`` wants it when it terminates a process."""
+    source = """
+        @many()
+        def test_it():
+            for _ in range(50):
+                child = os.fork()
+                if child == 0:
+                    try:
+                        time.sleep(60)
+                    finally:
+                        os._exit(7)
+                os.kill(child, signal.SIGTERM)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+        """
+    with dying(tmp_path, source) as run:
+        status, output = run.ended()
+        assert status == 0, output
 
 
 def test_a_run_inside_a_disrupted_test(tmp_path: Path) -> None:

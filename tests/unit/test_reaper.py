@@ -17,6 +17,7 @@ import pytest
 from pytest_chaos.engine.processes import Processes
 from pytest_chaos.engine.reaper import client, family, wire
 from pytest_chaos.engine.reaper.client import Reaper, reaper_of_this_process
+from pytest_chaos.engine.reaper.program import Child
 from pytest_chaos.errors import Cancelled, FaultFailed
 from tests.support.processes import is_running
 from tests.support.survivors import AWAY, SLEEP, python
@@ -290,6 +291,27 @@ for _ in range(5):
 print("up", flush=True)
 time.sleep(60)
 """
+
+
+@pytest.mark.parametrize("system", ["waitid", "no waitid"])
+def test_the_end_of_a_child_is_told_once_and_noted_last(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS Python had no ``waitid`` before 3.13."""
+    if system == "no waitid":
+        monkeypatch.delattr(os, "waitid")
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(python(SLEEP))
+    child = Child(process.pid, b"", theirs)
+    child.tell()
+    child.signal(os.kill, signal.SIGTERM)
+    child.tell(wait=True)
+    child.tell()
+    child.close(0)
+    told = [ours.recv(8), ours.recv(8), ours.recv(8)]
+    ours.close()
+    assert [int.from_bytes(one, "little", signed=True) for one in told] == [-signal.SIGTERM, 0, 0]
+    assert told[-1] == b""
+    assert process.wait() == 0  # it was waited for already
+    child.signal(os.kill, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("flag", [True, False], ids=["flag", "no flag"])

@@ -28,20 +28,43 @@ class Child:
         self.pid = pid
         self.mark = mark
         self.leash = leash
-        self.told = False
+        self._told = False
+        self._noted = False
 
-    def status(self) -> int | None:
-        """Return the exit status (negative: ended by that signal); None while it runs."""
-        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is None:
-            return None
-        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    def signal(self, send: Callable[[int, int], None], number: signal.Signals) -> None:
+        """Signal it, or its group."""
+        if not self._noted:
+            with suppress(ProcessLookupError, PermissionError):
+                send(self.pid, number)
 
-    def tell(self) -> None:
-        """Tell the exit status, once, when there is one."""
-        if not self.told and (status := self.status()) is not None:
-            self.told = True
-            self.say(status)
+    def tell(self, *, wait: bool = False) -> None:
+        """Tell the exit status (negative: ended by that signal), once, as soon as there is one; or wait for it."""
+        if self._told:
+            return
+        options = 0 if wait else os.WNOHANG
+        if hasattr(os, "waitid"):
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | options)
+            if ended is None:
+                return
+            status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        else:  # macOS before Python 3.13: who asks has noted it
+            pid, raw = os.waitpid(self.pid, options)
+            if not pid:
+                return
+            self._noted = True
+            status = os.waitstatus_to_exitcode(raw)
+        self._told = True
+        self.say(status)
+
+    def close(self, left: int) -> None:
+        """Note its end, and tell how many could not be ended; if it is one of them, it counts as killed."""
+        self.tell(wait=not left)
+        if not self._told:
+            self.say(-signal.SIGKILL)
+        if not self._noted:
+            os.waitpid(self.pid, os.WNOHANG)
+        self.say(left)
+        self.leash.close()
 
     def say(self, number: int) -> None:
         """Put a number on the leash."""
@@ -142,8 +165,8 @@ class Program:
             return
         except OSError:
             orders = b""
-        if b"i" in orders:  # it is waited for last, so its number is still its own
-            os.kill(child.pid, signal.SIGINT)
+        if b"i" in orders:
+            child.signal(os.kill, signal.SIGINT)
         if b"k" in orders:
             self._kill([child])
         if not orders:
@@ -153,8 +176,7 @@ class Program:
         """Kill them and all that descends from them; return who could not be killed."""
         if not family.HAS_PROC:
             for child in children:
-                with suppress(OSError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                child.signal(os.killpg, signal.SIGKILL)
         left = family.end(lambda: self._family(children), within_s=_END_S)
         for child in children:
             child.tell()
@@ -162,15 +184,12 @@ class Program:
 
     def _end(self, child: Child) -> None:
         left = self._kill([child])
-        with suppress(ChildProcessError):
-            os.waitpid(child.pid, os.WNOHANG)
         self._children.remove(child)
         if not self._children and not left:
             os.ftruncate(self._ledger, self._header)
-        child.say(len(left))
         self._poll.unregister(child.leash)
         del self._called[child.leash.fileno()]
-        child.leash.close()
+        child.close(len(left))
 
     def _family(self, children: Collection[Child]) -> set[Seen]:
         """Return who of ``children`` and of their descendants is alive.
