@@ -27,8 +27,12 @@ class Opened:
         self.requests: list[str] = []
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("request", self._requested)
         page.goto(url)
+
+    def _requested(self, request: Any) -> None:
+        if not request.url.startswith("data:"):  # what holds its content itself needs no network
+            self.requests.append(request.url)
 
     def run(self, script: str, argument: object = None) -> Any:
         """Return what ``script`` comes to in the page."""
