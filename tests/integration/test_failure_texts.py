@@ -62,7 +62,10 @@ NAMED = {
         "the check that `abort_when` names failed",
         "a smaller `qps` tells",
     ),
-    "The body fails under the load": ("the body failed while it was disrupted", "run it with --chaos-disable"),
+    "The body fails under the load": (
+        "the body failed while it was disrupted",
+        "run it with --chaos-disable",
+    ),
     "fortio is missing": ("'/opt/fortio' is not an executable file", "--chaos-fortio names another one"),
     "It is something else than fortio": (
         "ended before it had sent a measured request",

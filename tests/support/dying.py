@@ -142,7 +142,11 @@ def dying(
             ],
             cwd=path,
             env={
-                **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))},
+                **{
+                    name: value
+                    for name, value in os.environ.items()
+                    if not name.startswith(("PYTEST", "PYTHON"))
+                },
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                 "PYTHONPATH": str(ROOT),
                 "XDG_RUNTIME_DIR": str(path),

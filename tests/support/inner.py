@@ -107,7 +107,12 @@ class InnerPytest:
         self._monkeypatch = monkeypatch
         self._runs = 0
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER", "GITHUB_ACTIONS"):  # with the last two pytest cuts no line short
+        for name in (
+            "PYTEST_ADDOPTS",
+            "CI",
+            "BUILD_NUMBER",
+            "GITHUB_ACTIONS",
+        ):  # with the last two pytest cuts no line short
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
