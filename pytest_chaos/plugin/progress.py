@@ -1,8 +1,4 @@
-"""Live progress on a terminal: one row below pytest's own, at most five times a second, gone when nothing is under way.
-
-It goes to a copy of the descriptor of pytest's own output, made while nothing is captured, so nothing of it is ever in what
-a test prints. Whoever writes to that output takes the row away first. A worker of xdist tells its controller instead.
-"""
+"""Live progress: what is disrupted right now, told at most five times a second to a terminal; a worker tells its controller."""
 
 from __future__ import annotations
 
@@ -12,12 +8,12 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
+from pytest_chaos.plugin.liverow import Terminal, behind, below
 from pytest_chaos.scrub import clean
 
 if TYPE_CHECKING:
@@ -26,12 +22,6 @@ if TYPE_CHECKING:
 
 _EVERY_S: Final = 0.2
 _TO_CONTROLLER: Final = "chaos_progress"
-_BETWEEN: Final = "  |  "
-_SHORTEST_PART: Final = 24
-_SHORTEST_NAME: Final = 6
-# Make room below without leaving the column, which scrolls on the last row; then remember the place, write, come back.
-_BELOW: Final = ("\x1bD\x1b[A\x1b7\x1b[B\r", "\x1b8")
-_CLEAR: Final = "\x1b[J"
 
 
 class Sink(Protocol):
@@ -42,76 +32,6 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Leave nothing behind."""
-
-
-class Terminal:
-    """The row below the one that ``stream`` writes on; ``position`` tells how much that one holds."""
-
-    def __init__(self, stream: TextIO, position: Callable[[], int]) -> None:
-        self._stream = stream
-        self._position = position
-        self._descriptor = os.dup(stream.fileno())
-        self._process = os.getpid()
-        self._lock = threading.RLock()
-        self._clear = ""
-        self._write = stream.write
-        stream.write = self._write_in_peace  # type: ignore[method-assign] # the one door that all writers use
-
-    def show(self, parts: Sequence[str]) -> None:
-        """Show one row, whatever the width of the terminal."""
-        with self._lock:
-            columns = self._columns()
-            shown, clear = self._row(parts, columns, self._position() % columns) if parts else ("", "")
-            self._put(self._clear + shown)
-            self._clear = clear
-
-    def close(self) -> None:
-        """Take the row away, for good."""
-        with self._lock:
-            if self._descriptor >= 0:
-                self.show(())
-                vars(self._stream).pop("write", None)
-                os.close(self._descriptor)
-                self._descriptor = -1
-
-    def _row(self, parts: Sequence[str], columns: int, at: int) -> tuple[str, str]:
-        """Return what shows ``parts``, and what takes them away again."""
-        if (
-            not at and self._position()
-        ):  # the cursor hangs behind the last column, a place that cannot be remembered
-            return "", ""
-        return row(parts, columns - 1).join(_BELOW), _CLEAR
-
-    def _write_in_peace(self, text: str) -> int:
-        if (
-            os.getpid() != self._process
-        ):  # a fork: nobody shows anything here, but the lock may have been taken
-            return self._write(text)
-        with self._lock:
-            self.show(())
-            written = self._write(text)
-            self._stream.flush()
-        return written
-
-    def _put(self, text: str) -> None:
-        if text and self._descriptor >= 0:
-            with contextlib.suppress(OSError):  # the terminal has gone; the tests have not
-                os.write(self._descriptor, text.encode(self._stream.encoding, "replace"))
-
-    def _columns(self) -> int:
-        with contextlib.suppress(OSError):
-            if columns := os.get_terminal_size(self._descriptor).columns:
-                return columns
-        return 80
-
-
-class DumbTerminal(Terminal):
-    """The rest of the row itself, taken back with backspaces."""
-
-    def _row(self, parts: Sequence[str], columns: int, at: int) -> tuple[str, str]:
-        text = row(parts, columns - 1 - at).encode("ascii", "replace").decode()
-        back = "\b" * len(text)
-        return text, f"{back}{' ' * len(text)}{back}"
 
 
 class Controller:
@@ -142,7 +62,7 @@ class Progress:
         self._workers: dict[str, list[str]] = {}
         self._asleep = False
         self._over = threading.Event()
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pytest-chaos-progress", daemon=True)
 
     def watch(self, run: Run) -> None:
@@ -175,7 +95,8 @@ class Progress:
     @pytest.hookimpl
     def pytest_enter_pdb(self) -> None:
         """Keep away from somebody who types."""
-        self._asleep = True
+        with self._lock:
+            self._asleep = True
 
     @pytest.hookimpl
     def pytest_leave_pdb(self) -> None:
@@ -183,13 +104,15 @@ class Progress:
         self._asleep = False
 
     def _start(self) -> None:
-        with self._starting:
+        with self._lock:
             if self._thread.ident is None and not self._over.is_set():
                 self._thread.start()
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_S):
-            self._sink.show([] if self._asleep else self._parts())
+            parts = self._parts()
+            with self._lock:
+                self._sink.show([] if self._asleep else parts)
 
     def _parts(self) -> list[str]:
         ours = [in_words(one) for run in self._runs if not run.outcomes for one in run.disruptions]
@@ -222,18 +145,16 @@ def _controller(config: pytest.Config) -> Sink | None:
 def _terminal(config: pytest.Config, mode: str) -> Sink | None:
     is_dumb = os.environ.get("TERM", "") in {"", "dumb"}
     is_open = config.getoption("capture", "no") in {"no", "tee-sys"}
-    if (
-        mode == "off"
-        or (mode == "auto" and (is_dumb or is_open))
-        or not config.pluginmanager.has_plugin("terminalreporter")
-    ):
+    if mode == "off" or (mode == "auto" and (is_dumb or is_open)):
+        return None
+    if not config.pluginmanager.has_plugin("terminalreporter"):
         return None
     writer = config.get_terminal_writer()
     capture = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         if not sys.stdout.isatty():
             return None
-        return (DumbTerminal if is_dumb else Terminal)(sys.stdout, lambda: writer.width_of_current_line)
+        return Terminal(sys.stdout, lambda: writer.width_of_current_line, behind if is_dumb else below)
 
 
 def in_words(one: Disruption) -> str:
@@ -267,32 +188,3 @@ def _figures(one: Disruption) -> str:
         return f", {live.requests} requests, {live.delivered_qps:.0f} / {live.asked_qps:g} qps, {errors}"
     except Exception:  # noqa: BLE001 - a fault may bring a meter of its own, which is no reason to fail
         return ""
-
-
-def row(parts: Sequence[str], columns: int) -> str:
-    """Return ``parts`` side by side, at most ``columns`` wide. What is too long shares the room, and names get less of it first."""
-    together = _BETWEEN.join(parts)
-    if sum(map(cells, together)) <= columns:
-        return together
-    share = (columns + len(_BETWEEN)) // len(parts) - len(_BETWEEN)
-    each = min(columns, max(share, _SHORTEST_PART))
-    return cut(_BETWEEN.join(_shorter(part, each) for part in parts), columns)
-
-
-def _shorter(part: str, columns: int) -> str:
-    name, colon, does = part.rpartition(": ")
-    return cut(f"{cut(name, max(_SHORTEST_NAME, columns - len(colon + does)))}{colon}{does}", columns)
-
-
-def cut(text: str, columns: int) -> str:
-    """Return ``text``, its end replaced by two dots if it takes more than ``columns``."""
-    ends = list(accumulate(map(cells, text)))
-    if not ends or ends[-1] <= columns:
-        return text
-    kept = (char for char, end in zip(text, ends, strict=True) if end <= columns - 2)
-    return f"{''.join(kept)}.."[: max(0, columns)]
-
-
-def cells(char: str) -> int:
-    """Return how many cells of a terminal ``char`` takes at most: terminals do not agree about all of them."""
-    return 2 if char > "\uffff" or unicodedata.east_asian_width(char) in "WFA" else 1
