@@ -9,7 +9,7 @@ RUN := .venv/bin/python -m
 PINS := pyproject.toml hatch_build.py $(wildcard fortio-build/*.py) fortio-build/go.mod fortio-build/go.sum
 JUNIT := chaos-demo.xml
 
-.PHONY: help demo test lint types contracts lowest bench kill-test wheels pictures clean
+.PHONY: help demo test lint types contracts lowest bench kill-test neighbours wheels pictures clean
 
 help:
 	@echo 'make demo       tests of a small shop under load, and what a report looks like'
@@ -19,6 +19,7 @@ help:
 	@echo 'make contracts  import-linter: which room may know which'
 	@echo 'make lowest     the test suite with the lowest versions that pyproject.toml allows'
 	@echo 'make bench      the figures that this project keeps, measured'
+	@echo 'make neighbours the suites of pytest and pytest-xdist with this plugin and without: some ten minutes'
 	@echo 'make wheels     the sdist and a wheel for every platform in dist/, checked'
 	@echo 'make kill-test  pytest killed at 100 random moments: what is left a second later (nothing), and what would be'
 	@echo 'make pictures   the pictures of the README, from real runs (the one of the report needs a Chromium)'
@@ -49,6 +50,9 @@ lowest: .venv-lowest/made .venv-lowest-gemini/made
 
 bench: .venv/made
 	$(RUN) benchmarks
+
+neighbours: .venv/made
+	.venv/bin/python tools/neighbours.py
 
 wheels: .venv/made
 	.venv/bin/python tools/wheels.py dist
