@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -12,7 +12,7 @@ import pytest
 from pytest_chaos.engine.plan import lines
 from pytest_chaos.outcome import ChaosOutcome, worst
 from pytest_chaos.plugin import text
-from pytest_chaos.plugin.explain import command, explain
+from pytest_chaos.plugin.explain import MAX_COLUMNS, command, explain
 from pytest_chaos.plugin.planning import TestPlan
 
 _FIGURES = ("asked_qps", "delivered_qps", "requests", "errors", "p99_s")
@@ -22,8 +22,14 @@ def write(
     config: pytest.Config, report: pytest.TestReport, outcomes: Sequence[ChaosOutcome], kinds: Sequence[str]
 ) -> None:
     """Add ``outcomes`` to the test case of ``report``, its last report. Does nothing without ``--junitxml``."""
-    told = explain(outcomes, again=command(config, report.nodeid), blocks=True)
-    _add(config, report, kinds, properties(outcomes), system_out(report.nodeid, outcomes, told))
+
+    def told() -> str:
+        again = command(config, report.nodeid)
+        return system_out(
+            report.nodeid, outcomes, explain(outcomes, again=again, blocks=True, columns=MAX_COLUMNS)
+        )
+
+    _add(config, report, kinds, properties(outcomes), told)
 
 
 def write_plan(
@@ -40,7 +46,7 @@ def write_plan(
             (f"chaos.{number}.summary", one.summary),
         ]
     told = [line for one in plan.disruptions for line in lines(one)]
-    _add(config, report, kinds, flat, "\n".join([*told, plan.model_dump_json()]) + "\n")
+    _add(config, report, kinds, flat, lambda: "\n".join([*told, plan.model_dump_json()]) + "\n")
 
 
 def _add(
@@ -48,14 +54,14 @@ def _add(
     report: pytest.TestReport,
     kinds: Sequence[str],
     flat: Iterable[tuple[str, str]],
-    told: str,
+    told: Callable[[], str],
 ) -> None:
     if "properties" in kinds:
         report.user_properties = [*report.user_properties, *flat]
     xml = _writer(config)
     if xml is not None and "system-out" in kinds:
         element = ET.Element("system-out")
-        element.text = told
+        element.text = told()
         xml.node_reporter(report).append(element)
 
 

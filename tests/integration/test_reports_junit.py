@@ -148,6 +148,14 @@ def test_system_out_is_a_line_what_there_is_to_say_and_one_document(inner: Inner
     assert run.junit["test_peaceful"].system_out == []
 
 
+def test_the_width_of_the_terminal_does_not_matter(
+    inner: InnerPytest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    (told,) = run_all(inner, "-k", "test_broke").junit["test_broke"].system_out
+    assert max(map(len, told.splitlines()[1:-1])) > 90
+
+
 @WHERE
 def test_nothing_stands_there_twice(inner: InnerPytest, option: str) -> None:
     run = run_all(inner, option)
