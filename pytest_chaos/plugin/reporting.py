@@ -143,7 +143,7 @@ class Reporting:
                 is_worth_a_reason = one.verdict.fails or one.verdict is Verdict.not_judged
                 if is_worth_a_reason and self._config.get_verbosity() >= 0:
                     for line in one.reason.splitlines():
-                        terminal.line(f"             {line}")
+                        terminal.line(text.inert(f"             {line}"))
 
     def _annotations(self) -> Iterator[str]:
         for test, outcomes in self._outcomes.items():
