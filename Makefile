@@ -45,8 +45,8 @@ contracts: .venv/made
 
 # Twice, since the lowest Gemini SDK wants a newer pydantic than we do. How we are packaged depends on none of them.
 lowest: .venv-lowest/made .venv-lowest-gemini/made
-	.venv-lowest-gemini/bin/python -m pytest -n 2 --ignore tests/packaging -k gemini
-	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/packaging -k 'not gemini'
+	.venv-lowest-gemini/bin/python -m pytest -n 2 --ignore tests/packaging -m 'not slow' -k gemini
+	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/packaging -m 'not slow' -k 'not gemini'
 
 bench: .venv/made
 	$(RUN) benchmarks

@@ -18,6 +18,47 @@ from tests.support.server import Shop
 from tests.support.waiting import eventually
 
 
+# Modules about processes, locks, terminals and pages: they take long, and hang on no version of pytest or pydantic.
+_SLOW = frozenset(
+    f"test_{name}"
+    for name in (
+        "abort_when",
+        "broker",
+        "docs",
+        "failure_texts",
+        "good_neighbour",
+        "guard",
+        "guard_generated",
+        "html_report",
+        "locks",
+        "overlap",
+        "permit",
+        "progress",
+        "read",
+        "reaper",
+        "reaper_family",
+        "reaper_ledger",
+        "report_in_browser",
+        "secrets",
+        "survivors",
+        "survivors_signals",
+        "triggers_docs",
+        "triggers_http",
+        "triggers_timeouts",
+        "triggers_watching",
+        "verify_hostile",
+        "write_a_fault",
+    )
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long."""
+    for item in items:
+        if item.path.stem in _SLOW:
+            item.add_marker("slow")
+
+
 @pytest.fixture
 def shop() -> Generator[Shop, None, None]:
     """Yield a healthy server; afterwards no fortio that had it as target may be left."""
