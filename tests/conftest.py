@@ -17,7 +17,6 @@ from tests.support.processes import assert_none_left
 from tests.support.server import Shop
 from tests.support.waiting import eventually
 
-
 # Modules about processes, locks, terminals and pages: they take long, and hang on no version of pytest or pydantic.
 _SLOW = frozenset(
     f"test_{name}"
