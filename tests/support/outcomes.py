@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any
 
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Series, Verdict, VerifyReport, Window
 
-ARGV = [
-    "/usr/lib/python3/site-packages/pytest_chaos/fortio/bin/fortio",
-    "load",
-    "-json",
-    "-",
-    "-access-log-file",
-    "/dev/stdout",
-    "-access-log-format",
-    "json",
-    "-loglevel",
-    "warning",
-    "-logger-json=true",
-    "-logger-no-color",
-    "-log-errors=false",
-    "-qps",
-    "300",
-    "-c",
-    "75",
-    "-t",
-    "600000ms",
-    "-timeout",
-    "3000ms",
-    "-p",
-    "50,75,90,95,99,99.9",
-    "-r",
-    "0.0001",
-    "-nocatchup",
-    "-uniform",
-    "-stdclient",
-    "-allow-initial-errors",
-    "-labels",
-    "pytest-chaos:test_shop.py::test_rush",
-    "-resolve",
-    "127.0.0.1",
-    "--",
-    "http://127.0.0.1:8080/checkout?a=1&b=2",
-]
+ARGV = shlex.split(
+    "/usr/lib/python3/site-packages/pytest_chaos/fortio/bin/fortio load -json - -access-log-file /dev/stdout "
+    "-access-log-format json -loglevel warning -logger-json=true -logger-no-color -log-errors=false -qps 300 -c 75 "
+    "-t 600000ms -timeout 3000ms -p 50,75,90,95,99,99.9 -r 0.0001 -nocatchup -uniform -stdclient -allow-initial-errors "
+    "-labels pytest-chaos:test_shop.py::test_rush -resolve 127.0.0.1 -- 'http://127.0.0.1:8080/checkout?a=1&b=2'"
+)
 CALL = {
     "tool": "generate_load",
     "args": {"qps": 300, "duration_s": None},
