@@ -84,6 +84,12 @@ def figures(outcome: ChaosOutcome) -> Iterator[tuple[str, str]]:
         yield "worker", outcome.worker
 
 
+def moments(outcome: ChaosOutcome) -> str:
+    """Return every moment of the timeline in words, in their order."""
+    ordered = sorted(outcome.timeline.items(), key=lambda item: item[1])
+    return ", ".join(f"{name.replace('_', ' ')} at {at:.3f} s" for name, at in ordered)
+
+
 def command(outcome: ChaosOutcome) -> str:
     """Return the command line that ran, empty if there was none."""
     argv = outcome.result.details.get("argv")

@@ -229,6 +229,7 @@ def test_the_numbers_of_a_chart_as_a_table(open_report: Open) -> None:
     report.drawn()
     report.page.get_by_text("As a table").first.click()
     table = report.page.get_by_role("region", name="The figures of the chart")
+    table.wait_for()
     assert table.locator("tbody tr").count() == 10
     assert table.locator("tbody tr").first.inner_text().split() == ["200", "0.450", "s", "300"]
 
@@ -289,6 +290,7 @@ def test_nobody_is_kept_out(open_report: Open, axe: str, scheme: str, at: str) -
     if at:
         report.drawn()
         report.page.get_by_text("As a table").first.click()
+        report.page.get_by_role("region", name="The figures of the chart").wait_for()
     report.run(axe)
     found = report.run("axe.run(document)")
     assert found["passes"]

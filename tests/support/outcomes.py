@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any
 
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Series, Verdict, VerifyReport, Window
 
-ARGV = [
-    "fortio",
-    "load",
-    "-qps",
-    "300",
-    "-c",
-    "8",
-    "-t",
-    "600s",
-    "-nocatchup",
-    "http://127.0.0.1:8080/checkout?a=1&b=2",
-]
+ARGV = shlex.split(
+    "/usr/lib/python3/site-packages/pytest_chaos/fortio/bin/fortio load -json - -access-log-file /dev/stdout "
+    "-access-log-format json -loglevel warning -logger-json=true -logger-no-color -log-errors=false -qps 300 -c 75 "
+    "-t 600000ms -timeout 3000ms -p 50,75,90,95,99,99.9 -r 0.0001 -nocatchup -uniform -stdclient -allow-initial-errors "
+    "-labels pytest-chaos:test_shop.py::test_rush -resolve 127.0.0.1 -- 'http://127.0.0.1:8080/checkout?a=1&b=2'"
+)
 CALL = {
     "tool": "generate_load",
     "args": {"qps": 300, "duration_s": None},
     "accepted": True,
-    "output": {"asked_qps": 300, "delivered_qps": 298.7, "requests": 361, "errors": 2},
+    "output": {
+        "asked_qps": 300,
+        "delivered_qps": 298.7,
+        "seconds": 1.045,
+        "requests": 361,
+        "errors": 2,
+        "responses": {"200": 359, "503": 2},
+        "p50_s": 0.000378,
+        "p90_s": 0.002307,
+        "p99_s": 0.008222,
+    },
 }
 
 

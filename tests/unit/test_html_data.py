@@ -13,7 +13,7 @@ from pytest_chaos.html.links import linked
 from pytest_chaos.html.phases import body_window, phases
 from pytest_chaos.html.scale import Lane, Scale
 from pytest_chaos.html.suite import suite
-from pytest_chaos.html.told import agent, command, figures, milliseconds, more, number
+from pytest_chaos.html.told import agent, command, figures, milliseconds, moments, more, number
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 from tests.support.outcomes import HOSTILE, hostile, loaded, series
 
@@ -256,6 +256,13 @@ def test_the_figures_of_a_load() -> None:
     assert told["latency"] == "p50 1.20 ms, p90 2.00 ms, p99 3.60 ms, max 4,000.00 ms"
     assert told["active while the body ran"] == "100.0%, 2.000 s of 2.000 s"
     assert told["setup began"] == "2026-11-18 11:06:40 UTC"
+
+
+def test_every_moment_is_told_in_its_order() -> None:
+    assert (
+        moments(loaded(timeline={"b_two": 2, "a": 0.5, "c": 1}))
+        == "a at 0.500 s, c at 1.000 s, b two at 2.000 s"
+    )
 
 
 def test_a_fault_without_figures_tells_what_it_has() -> None:

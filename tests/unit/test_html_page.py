@@ -77,7 +77,7 @@ def test_it_says_what_came_of_everything() -> None:
         "third",
         "orders add up",
         "{{SHOP}}/checkout",
-        "fortio load -qps 300",
+        "fortio load -json",
         "298.7",
     ):
         assert said in words
