@@ -69,9 +69,7 @@ class Terminal:
             return self._write(text)
         with self._lock:
             self.show(())
-            written = self._write(text)
-            self._stream.flush()
-        return written
+            return self._write(text)
 
     def _put(self, text: str) -> None:
         if text and self._descriptor >= 0:
