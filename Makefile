@@ -9,11 +9,12 @@ RUN := .venv/bin/python -m
 PINS := pyproject.toml hatch_build.py $(wildcard fortio-build/*.py) fortio-build/go.mod fortio-build/go.sum
 JUNIT := chaos-demo.xml
 
-.PHONY: help demo test lint types contracts lowest bench kill-test neighbours wheels pictures clean
+.PHONY: help demo test test-all lint types contracts lowest bench kill-test neighbours wheels pictures clean
 
 help:
 	@echo 'make demo       tests of a small shop under load, and what a report looks like'
-	@echo 'make test       the whole test suite; ARGS="-k xdist" and the like go to pytest'
+	@echo 'make test       the test suite; ARGS="-k xdist" and the like go to pytest'
+	@echo 'make test-all   the same with what takes long: hundreds of runs, a real browser, pseudo-terminals, every page of the docs'
 	@echo 'make lint       ruff: style and format'
 	@echo 'make types      mypy --strict'
 	@echo 'make contracts  import-linter: which room may know which'
@@ -30,6 +31,9 @@ demo: .venv/made
 	echo; echo 'JUnit XML, with the chaos of each test: $(JUNIT)'; exit $$status
 
 test: .venv/made
+	$(RUN) pytest -n 2 -m 'not slow' $(ARGS)
+
+test-all: .venv/made
 	$(RUN) pytest -n 2 $(ARGS)
 
 lint: .venv/made
@@ -44,9 +48,11 @@ contracts: .venv/made
 	.venv/bin/lint-imports
 
 # Twice, since the lowest Gemini SDK wants a newer pydantic than we do. How we are packaged depends on none of them.
+LOWEST := tests/unit $(addprefix tests/integration/test_,$(addsuffix *.py,held marks reports injector_blocks verdict dry_run gemini imports))
+
 lowest: .venv-lowest/made .venv-lowest-gemini/made
-	.venv-lowest-gemini/bin/python -m pytest -n 2 --ignore tests/packaging -m 'not slow' -k gemini
-	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/packaging -m 'not slow' -k 'not gemini'
+	.venv-lowest-gemini/bin/python -m pytest -n 2 -m 'not slow' -k gemini $(LOWEST)
+	.venv-lowest/bin/python -m pytest -n 2 -m 'not slow' -k 'not gemini' $(LOWEST)
 
 bench: .venv/made
 	$(RUN) benchmarks

@@ -17,32 +17,24 @@ from tests.support.processes import assert_none_left
 from tests.support.server import Shop
 from tests.support.waiting import eventually
 
-# Modules about processes, locks, terminals and pages: they take long, and hang on no version of pytest or pydantic.
+# Modules that start hundreds of runs, browsers or terminals: `make test` leaves them out, `make test-all` does not.
 _SLOW = frozenset(
     f"test_{name}"
     for name in (
-        "abort_when",
+        "benchmarks",
         "broker",
         "docs",
         "failure_texts",
         "good_neighbour",
-        "guard",
         "guard_generated",
-        "html_report",
         "locks",
-        "overlap",
-        "permit",
         "progress",
         "read",
-        "reaper",
-        "reaper_family",
         "reaper_ledger",
         "report_in_browser",
         "secrets",
-        "survivors",
         "survivors_signals",
         "triggers_docs",
-        "triggers_http",
         "triggers_timeouts",
         "triggers_watching",
         "verify_hostile",
