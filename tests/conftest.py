@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_chaos.base import FAULTS, TRIGGERS
+from pytest_chaos.engine.reaper import client
 from tests.support.fake_fortio import write_fake_fortio
 from tests.support.gemini_server import Answer, Gemini, forget_environment
 from tests.support.inner import InnerPytest
@@ -48,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in _SLOW:
             item.add_marker("slow")
+
+
+@pytest.fixture
+def own_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test have a reaper that nobody else holds: examples run in the same session, and hold the one of the process."""
+    monkeypatch.setattr(client, "_REAPERS", {})
 
 
 @pytest.fixture

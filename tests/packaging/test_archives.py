@@ -86,8 +86,8 @@ def test_the_wheel_holds_the_package_and_what_pip_must_know(wheel: Path) -> None
     needed = {
         re.split(r"[<>=;]", line)[0] for line in about.get_all("Requires-Dist", []) if "extra ==" not in line
     }
-    assert needed == {"pluggy", "pydantic", "pytest", "pyyaml"}
-    assert about.get_all("Provides-Extra") == ["gemini"]
+    assert needed == {"pluggy", "pydantic", "pytest", "pyyaml", "regex"}
+    assert about.get_all("Provides-Extra") == ["gemini", "report"]
 
 
 def test_the_wheel_holds_the_licence_of_everything_that_is_compiled_in(wheel: Path, tmp_path: Path) -> None:

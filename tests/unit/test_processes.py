@@ -19,6 +19,8 @@ from tests.support.processes import is_running
 from tests.support.survivors import AWAY, RUNNER, SLEEP, STUBBORN, python
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("own_reaper")
+
 
 @pytest.fixture
 def processes() -> Generator[Processes, None, None]:

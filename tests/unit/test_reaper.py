@@ -23,6 +23,8 @@ from tests.support.processes import is_running
 from tests.support.survivors import AWAY, SLEEP, python
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("own_reaper")
+
 
 @pytest.fixture(autouse=True)
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
