@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from pytest_chaos.engine.private import folder
 from pytest_chaos.errors import Cancelled, ChaosError
+from pytest_chaos.scrub import clean
 
 _POLL_S: Final = 0.02
 _TELL_AFTER_S: Final = 5.0
@@ -94,6 +95,11 @@ class Broker:
         self._timeout_s = timeout_s
         self._tell = tell
         self._swept = False
+        self._waiting: list[tuple[str, Path]] = []
+
+    def waiting(self) -> list[str]:
+        """Return in words what is waited for right now, and who holds it."""
+        return [f"waits for {key}: {_holder(path)}" for key, path in tuple(self._waiting)]
 
     def take(
         self,
@@ -146,6 +152,8 @@ class Broker:
         queue = path.with_suffix(".next")
         turn: Lock | None = None
         lock = None if queue.exists() else _try(key, path, shared=shared)
+        waited = (key, path)
+        self._waiting.append(waited)
         try:
             while lock is None:
                 turn = turn or _try(key, queue)
@@ -164,6 +172,7 @@ class Broker:
                     self._tell(f"chaos: {who} waits for {key}: {_holder(path)}")
                 time.sleep(_POLL_S)
         finally:
+            self._waiting.remove(waited)
             if turn is not None:
                 turn.release()
         lock.say(who)
@@ -207,7 +216,7 @@ def _holder(path: Path) -> str:
             if about.get("left") or not _is_alive(about["process"]):
                 held.pop(about["id"], None)
             else:
-                told = f"{about['who']} (process {about['process']}) for {time.time() - about['since']:.0f} s"
+                told = f"{clean(about['who'], 200)} (process {about['process']}) for {time.time() - about['since']:.0f} s"
                 held[about["id"]] = told
     return f"held by {' and by '.join(held.values()) or 'somebody who does not say more'}"
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
@@ -59,6 +59,7 @@ class Progress:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._runs: list[Run] = []
+        self._sources: list[Callable[[], Iterable[str]]] = []
         self._workers: dict[str, list[str]] = {}
         self._asleep = False
         self._over = threading.Event()
@@ -68,6 +69,11 @@ class Progress:
     def watch(self, run: Run) -> None:
         """Show how ``run`` goes, until it is judged."""
         self._runs = [*(one for one in self._runs if not one.outcomes), run]
+        self._start()
+
+    def ask(self, source: Callable[[], Iterable[str]]) -> None:
+        """Show what ``source`` says, too."""
+        self._sources.append(source)
         self._start()
 
     def hear(self, node: Any) -> None:
@@ -117,7 +123,8 @@ class Progress:
     def _parts(self) -> list[str]:
         ours = [in_words(one) for run in self._runs if not run.outcomes for one in run.disruptions]
         theirs = [f"{worker} {part}" for worker, told in sorted(self._workers.items()) for part in told]
-        return [part for part in (*ours, *theirs) if part]
+        asked = [_visible(part) for source in self._sources for part in source()]
+        return [part for part in (*asked, *ours, *theirs) if part]
 
 
 def progress_of(config: pytest.Config, mode: str) -> Progress | None:

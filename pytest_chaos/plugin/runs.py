@@ -31,7 +31,14 @@ class Runs:
         self._settings = settings
         self._guard = Guard(settings.allowed_targets)
         self._progress = progress_of(config, settings.progress)
-        self._broker = Broker(timeout_s=settings.lock_timeout_s, tell=lambda line: tell(config, line))
+        self._broker = Broker(timeout_s=settings.lock_timeout_s, tell=lambda line: self._tell(config, line))
+        if self._progress is not None:
+            self._progress.ask(self._broker.waiting)
+
+    def _tell(self, config: pytest.Config, line: str) -> None:
+        """Say it, unless the controller of a worker shows it: both write to the same terminal."""
+        if self._progress is None or not self._settings.worker:
+            tell(config, line)
 
     def locks_of(self, item: pytest.Item) -> TestLocks:
         """Return the locks of ``item``. They are let go with its last finalizer, if nobody does so later."""

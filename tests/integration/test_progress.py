@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from pytest_chaos.engine.broker import Broker
 from tests.support.inner import InnerPytest
 from tests.support.screen import Seen, look
 from tests.support.server import Shop
@@ -202,6 +203,33 @@ def test_it(request, capfd):  # the machinery is loaded while output is captured
     assert states(seen, "lunch rush") == ALL
     assert seen.status == 0
     assert_same_end(seen, screens.without(source))
+
+
+@pytest.mark.parametrize("options", [(), ("-v",), ("-p", "xdist.plugin", "-n1")], ids=str)
+def test_who_holds_a_lock_is_shown_from_the_start(
+    screens: Screens, shop: Shop, monkeypatch: pytest.MonkeyPatch, options: Sequence[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(screens.path))
+    screens.conftest = f"{STAGES}\nfrom pytest_chaos.engine import broker\nbroker._TELL_AFTER_S = 0.5\n"
+    key = f"localhost:{shop.port}"
+    words = rf"waits for {key}: held by somebody else \(process {os.getpid()}\) for"
+    held = Broker(timeout_s=0, tell=print).take([key], who="somebody\x1b[2J else")
+
+    shown: set[str] = set()
+
+    def react(_child: Any, frame: list[str]) -> None:
+        shown.update(row for row in frame if re.fullmatch(rf"(gw0 )?{words} \d+ s", row))
+        if held and len(shown) > 2:
+            held.pop().release()
+
+    source = f"{HEAD}\n@pytest.mark.chaos({load_spec(shop.url)})\ndef test_it(): seen('active')\n"
+    seen = screens(source, *options, react=react)
+    assert not held
+    assert states(seen, "load") >= {"active"}
+    # What is printed for good after a while is not printed by workers: that would go right through the row.
+    told = [row for row in seen.end if "waits for" in row]
+    assert len(told) == (0 if "-n1" in options else 1), told
+    assert all(re.match(r"chaos: test_inner\.py::test_it waits for", row) for row in told)
 
 
 # ---------------------------------------------------------------------- what tests print
