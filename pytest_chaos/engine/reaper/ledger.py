@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pytest_chaos.engine.reaper import family
 from pytest_chaos.engine.reaper.family import MARK, Seen
 
-_END_S = 1.0
+_END_S = 5.0
 _PAUSE_S = 0.002
 
 
