@@ -152,6 +152,13 @@ class ChaosOutcome(BaseModel):
     started_at: Annotated[float, Field(ge=0, lt=253_402_300_800)] | None = None
     spec: Annotated[dict[str, JsonValue], BeforeValidator(clean_json)] = Field(default_factory=dict)
 
+    @property
+    def body_span(self) -> tuple[float, float] | None:
+        """When the body began and ended, on the timeline; None if it never began."""
+        start = self.timeline.get("body_started")
+        end = self.timeline.get("body_failed", self.timeline.get("body_ended"))
+        return None if start is None or end is None else (start, end)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plain form that reports carry."""
         return self.model_dump(mode="json")

@@ -13,7 +13,7 @@ from pytest_chaos.engine.verdict import Body, Facts, judge, needs_check
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict, Window
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
-from pytest_chaos.spec import ChaosSpec
+from pytest_chaos.spec import ChaosSpec, masked
 
 
 def worth_checking(one: Disruption, body: Body, window: Span | None) -> bool:
@@ -42,7 +42,7 @@ def conclude(
         one,
         verdict=verdict,
         reason=reason,
-        result=one.result or never_ran(one.spec, facts.never),
+        result=one.result or _never_ran(one.spec, facts.never),
         overlap=facts.overlap,
         overlap_s=facts.overlap_s,
         window=Window(
@@ -57,46 +57,67 @@ def conclude(
 
 def refused(one: Disruption, verdict: Verdict, reason: str) -> ChaosOutcome:
     """Return the outcome for when it was never started, or cannot be judged."""
-    return _outcome(one, verdict=verdict, reason=reason, result=never_ran(one.spec, reason))
+    return _outcome(one, verdict=verdict, reason=reason, result=_never_ran(one.spec, reason))
 
 
-def asked_for(spec: ChaosSpec, settings: Settings) -> str:
-    """Return in words what ``spec`` asks for."""
-    try:
-        return f"{spec.action.plan(settings).summary}, {spec.trigger.in_words()}"
-    except Exception:  # noqa: BLE001 - foreign code, and what it raises has been told already
-        return ""
+def unrun(
+    specs: Sequence[ChaosSpec], verdict: Verdict, reason: str, *, test: str, settings: Settings
+) -> list[ChaosOutcome]:
+    """Return the outcomes of specs that were never started for ``test``."""
+    return [
+        _told(
+            spec,
+            Redactor(settings.secrets, spec.secrets(settings)),
+            settings,
+            verdict=verdict,
+            reason=reason,
+            result=_never_ran(spec, reason),
+            test=test,
+            spec_as_written=masked(spec),
+        )
+        for spec in specs
+    ]
 
 
-def never_ran(spec: ChaosSpec, why: str) -> ChaosResult:
-    """Return the result of a fault that was never injected."""
+def _never_ran(spec: ChaosSpec, why: str) -> ChaosResult:
     return ChaosResult(success=False, injected_fault=spec.action.type, error=why)
 
 
 def _outcome(one: Disruption, **said: Any) -> ChaosOutcome:
-    """Return an outcome in which no secret stands, whoever has put it there."""
-    outcome = ChaosOutcome(
-        name=one.spec.name,
+    return _told(
+        one.spec,
+        one.redactor,
+        one.settings,
         timeline=one.timeline(),
         verify=one.watch.report() if one.watch else None,
         test=one.ctx.task_id,
-        asked=asked_for(one.spec, one.settings),
-        worker=one.settings.worker,
         started_at=time.time() - (time.monotonic() - one.origin),
-        spec=one.written,
+        spec_as_written=one.written,
         **said,
     )
-    return without_secrets(outcome, one.redactor)
 
 
-def without_secrets(outcome: ChaosOutcome, redactor: Redactor) -> ChaosOutcome:
-    """Return ``outcome`` with the text in it redacted that may come from anywhere. Our own words stay as they are."""
+def _told(
+    spec: ChaosSpec, redactor: Redactor, settings: Settings, *, spec_as_written: dict[str, Any], **said: Any
+) -> ChaosOutcome:
+    """Return an outcome in which no secret stands, whoever has put it there. Our own words stay as they are."""
+    outcome = ChaosOutcome(
+        name=spec.name, asked=_asked_for(spec, settings), worker=settings.worker, spec=spec_as_written, **said
+    )
     told = redactor.fields(outcome.to_json(), "name", "reason", "asked", "spec")
     told["result"] = redactor.fields(told["result"], "output", "error", "details")
     if told["verify"]:
         told["verify"] = redactor.fields(told["verify"], "name")
         told["verify"]["failures"] = [redactor.fields(one, "message") for one in told["verify"]["failures"]]
     return ChaosOutcome.model_validate(told)
+
+
+def _asked_for(spec: ChaosSpec, settings: Settings) -> str:
+    """Return in words what ``spec`` asks for."""
+    try:
+        return f"{spec.action.plan(settings).summary}, {spec.trigger.in_words()}"
+    except Exception:  # noqa: BLE001 - foreign code, and what it raises has been told already
+        return ""
 
 
 def _facts(

@@ -259,9 +259,8 @@ class Disruption:
         if spans := self.active.spans():
             moments["active"] = spans[0][0]
             moments["last_effect"] = spans[-1][1]
-            recovered_s = self.watch.report().time_to_recover_s if self.watch else None
-            if recovered_s is not None:
-                moments["recovered"] = spans[-1][1] + recovered_s
+            if self.watch is not None and self.watch.recovered_s is not None:
+                moments["recovered"] = spans[-1][1] + self.watch.recovered_s
         return {name: self.seconds(at) for name, at in sorted(moments.items(), key=lambda item: item[1])}
 
     def mark(self, moment: str, at: float) -> None:

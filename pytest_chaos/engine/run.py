@@ -11,14 +11,7 @@ from typing import Final
 
 from pytest_chaos.context import Span
 from pytest_chaos.engine.checks import Check, find_check
-from pytest_chaos.engine.conclusion import (
-    asked_for,
-    conclude,
-    never_ran,
-    refused,
-    without_secrets,
-    worth_checking,
-)
+from pytest_chaos.engine.conclusion import conclude, refused, worth_checking
 from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.permit import AbortFile, check_permit
@@ -26,9 +19,8 @@ from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError
 from pytest_chaos.milestones import Milestone, Milestones
 from pytest_chaos.outcome import ChaosOutcome, Verdict
-from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
-from pytest_chaos.spec import ChaosSpec, masked
+from pytest_chaos.spec import ChaosSpec
 
 log = logging.getLogger("pytest_chaos")
 
@@ -295,25 +287,3 @@ def _recover(disruptions: Sequence[Disruption]) -> None:
         for one in watched:
             one.give_up_checking()
         raise
-
-
-def unrun(
-    specs: Sequence[ChaosSpec], verdict: Verdict, reason: str, *, test: str, settings: Settings
-) -> list[ChaosOutcome]:
-    """Return the outcomes of specs that were never started for ``test``."""
-    return [
-        without_secrets(
-            ChaosOutcome(
-                name=spec.name,
-                verdict=verdict,
-                reason=reason,
-                result=never_ran(spec, reason),
-                test=test,
-                asked=asked_for(spec, settings),
-                worker=settings.worker,
-                spec=masked(spec),
-            ),
-            Redactor(settings.secrets, spec.secrets(settings)),
-        )
-        for spec in specs
-    ]

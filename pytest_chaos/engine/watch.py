@@ -22,6 +22,7 @@ class Watch:
     Attributes:
         broke_during: what the check said of the disruption while it was active, if it failed.
         broke_after: what it said when the system had not recovered, if that is so.
+        recovered_s: the time to recover; None as long as that is not known.
         broken: why it is no usable check, if it turned out to be none.
     """
 
@@ -35,7 +36,7 @@ class Watch:
         self._failed = 0
         self._samples = 0
         self._tries = 0
-        self._recovered_s: float | None = None
+        self.recovered_s: float | None = None
         self._sampler = Sampler(disruption, self._sample, every_s=disruption.spec.verify_every)
         self._given_up = threading.Event()
         self.broke_during: str | None = None
@@ -86,7 +87,7 @@ class Watch:
             phases=dict(self._phases),
             samples=self._samples,
             tries=self._tries,
-            time_to_recover_s=self._recovered_s,
+            time_to_recover_s=self.recovered_s,
             failed=self._failed,
             failures=list(self._failures),
         )
@@ -120,7 +121,7 @@ class Watch:
                     )
                     break
                 if len(passes) == needed:
-                    self._recovered_s = round(max(0.0, passes[0] - since), 6)
+                    self.recovered_s = round(max(0.0, passes[0] - since), 6)
                     self._phases["after"] = True
                     return
             else:

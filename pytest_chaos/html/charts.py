@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
-from pytest_chaos.html.phases import body_window
 from pytest_chaos.outcome import ChaosOutcome, Series
 
 _LATENCIES: Final = {"p50": "p50_s", "p99": "p99_s", "max": "max_s"}
@@ -32,7 +31,7 @@ class Charts:
 
 def charts(outcome: ChaosOutcome, limit: int) -> Charts | None:
     """Return the charts, of at most ``limit`` points a line; None if nothing was measured."""
-    window = body_window(outcome)
+    window = outcome.body_span
     found: list[Chart] = []
     data: dict[str, Any] = {"window": window}
     if (series := outcome.series) is not None:

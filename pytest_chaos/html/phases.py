@@ -8,14 +8,6 @@ from pytest_chaos.html.scale import Bar, Lane, Scale, span
 from pytest_chaos.outcome import ChaosOutcome
 
 
-def body_window(outcome: ChaosOutcome) -> tuple[float, float] | None:
-    """Return when the body began and ended, in seconds since the start of setup; None if it never began."""
-    moments = outcome.timeline
-    start = moments.get("body_started")
-    end = moments.get("body_failed", moments.get("body_ended"))
-    return None if start is None or end is None else (start, end)
-
-
 def phases(outcome: ChaosOutcome) -> tuple[Scale, list[Lane]]:
     """Return the lanes that have something to show, and their scale."""
     failures = [one.at_s for one in outcome.verify.failures] if outcome.verify else []
@@ -32,7 +24,7 @@ def _setup(outcome: ChaosOutcome, scale: Scale) -> Iterator[Bar]:
 
 
 def _body(outcome: ChaosOutcome, scale: Scale) -> Iterator[Bar]:
-    if (window := body_window(outcome)) is not None:
+    if (window := outcome.body_span) is not None:
         failed = "body_failed" in outcome.timeline
         words = f"body {span(*window)}{', failed' if failed else ''}"
         yield scale.bar(*window, "body", words)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pytest_chaos.plugin.lifecycle import Lifecycle
     from pytest_chaos.plugin.reporting import Reporting
 
-SETUP_BEGAN = pytest.StashKey[float]()
-
 MARKER = (
     'chaos(spec, *specs, wait="active"): disrupt the test while it runs, and fail it unless the disruption '
     "really happened. Without arguments it is a plain category. See the README of pytest-chaos."

@@ -96,10 +96,9 @@ def _of_the_fault(one: ChaosOutcome) -> Iterator[str]:
 
 
 def _of_the_trigger(one: ChaosOutcome) -> Iterator[str]:
-    moments = one.timeline
-    began, ended = _body(moments)
-    if began is None or ended is None:
+    if one.body_span is None:
         return
+    moments, (_, ended) = one.timeline, one.body_span
     fired, active = moments.get("fired"), moments.get("active")
     if fired is None and "trigger_timed_out" in moments:
         yield "its time was up before what it waits for came: set a longer `timeout` of the trigger"
@@ -149,12 +148,11 @@ def _connections(details: Mapping[str, Any]) -> int | None:
 
 
 def _of_the_overlap(one: ChaosOutcome) -> Iterator[str]:
-    if one.verdict is not Verdict.inconclusive:
+    if one.verdict is not Verdict.inconclusive or one.body_span is None:
         return
-    moments = one.timeline
-    began, ended = _body(moments)
-    active, over = moments.get("active"), moments.get("last_effect")
-    if began is None or ended is None or active is None or over is None:
+    began, ended = one.body_span
+    active, over = one.timeline.get("active"), one.timeline.get("last_effect")
+    if active is None or over is None:
         return
     if over <= began and not one.overlap:
         yield f"it was over {seconds(began - over)} s before the body began: set a longer `duration`, or leave it away"
@@ -200,7 +198,3 @@ def _milder(one: ChaosOutcome) -> str:
         if load
         else "run it with --chaos-disable to be sure"
     )
-
-
-def _body(moments: Mapping[str, float]) -> tuple[float | None, float | None]:
-    return moments.get("body_started"), moments.get("body_ended", moments.get("body_failed"))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pytest_chaos.engine.run import NotStarted, Run, Wait, end_all, unrun
+from pytest_chaos.engine.conclusion import unrun
+from pytest_chaos.engine.run import NotStarted, Run, Wait, end_all
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.milestones import Milestones

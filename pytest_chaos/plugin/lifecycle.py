@@ -8,12 +8,13 @@ from collections.abc import Generator, Sequence
 
 import pytest
 
+from pytest_chaos.engine.conclusion import unrun
 from pytest_chaos.engine.reaper.client import reaper_of_this_process
-from pytest_chaos.engine.run import NotStarted, end_all, unrun
+from pytest_chaos.engine.run import NotStarted, end_all
 from pytest_chaos.engine.verdict import Body
 from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.outcome import ChaosOutcome, Verdict
-from pytest_chaos.plugin import SETUP_BEGAN, text
+from pytest_chaos.plugin import text
 from pytest_chaos.plugin.attempt import ATTEMPT, Attempt
 from pytest_chaos.plugin.benchmarks import fixture_of, note_fixture
 from pytest_chaos.plugin.collection import Collection
@@ -27,6 +28,7 @@ from pytest_chaos.plugin.signals import Signals
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 
+_SETUP_BEGAN = pytest.StashKey[float]()
 _NEVER_ABSORBED = frozenset({Verdict.inconclusive, Verdict.error})
 
 
@@ -77,7 +79,7 @@ class Lifecycle:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Note when setup begins, the zero of the timeline. Of a test whose first mark a fixture adds, it is the start."""
-        item.stash[SETUP_BEGAN] = time.monotonic()
+        item.stash[_SETUP_BEGAN] = time.monotonic()
         if (problem := self._runs.problem_of(item)) is not None:
             attempt = self._attempt(item)
             self._abandon(item, attempt, problem)
@@ -91,13 +93,7 @@ class Lifecycle:
         if not attempt.marked.specs:
             return
         if self._settings.disable:
-            attempt.outcomes = unrun(
-                attempt.marked.specs,
-                Verdict.disabled,
-                "chaos is disabled",
-                test=item.nodeid,
-                settings=self._settings,
-            )
+            attempt.outcomes = self._unrun(item, attempt, Verdict.disabled, "chaos is disabled")
             return
         self._runs.locks_of(item)  # before our own finalizer, so that they are let go after it
         self._signals.heed(item)
@@ -119,7 +115,7 @@ class Lifecycle:
         attempt = item.stash.get(ATTEMPT, None)
         if attempt is None:
             attempt = item.stash[ATTEMPT] = Attempt(
-                marked=Marked(), origin=item.stash.get(SETUP_BEGAN, None) or time.monotonic()
+                marked=Marked(), origin=item.stash.get(_SETUP_BEGAN, None) or time.monotonic()
             )
             attempt.benchmark.watch(fixture_of(item))
         try:
@@ -146,18 +142,17 @@ class Lifecycle:
             else f"setup was left by {type(error).__name__}: {error}"
         )
         if attempt.run is None:
-            attempt.outcomes = unrun(
-                attempt.marked.specs,
-                Verdict.inconclusive,
-                reason,
-                test=item.nodeid,
-                settings=self._settings,
-            )
+            attempt.outcomes = self._unrun(item, attempt, Verdict.inconclusive, reason)
         elif isinstance(error, ChaosError) and not isinstance(error, NotStarted):
             attempt.outcomes = list(attempt.run.refuse(reason))
         else:
             attempt.outcomes = list(attempt.run.end(Body.not_run))
         self._tell(item, attempt.outcomes)
+
+    def _unrun(
+        self, item: pytest.Item, attempt: Attempt, verdict: Verdict, reason: str
+    ) -> list[ChaosOutcome]:
+        return unrun(attempt.marked.specs, verdict, reason, test=item.nodeid, settings=self._settings)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, request: pytest.FixtureRequest) -> Generator[None, object, object]:

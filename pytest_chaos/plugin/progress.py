@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pytest
 
 from pytest_chaos.plugin.liverow import Terminal, behind, below
+from pytest_chaos.plugin.telling import uncaptured
 from pytest_chaos.scrub import clean
 
 if TYPE_CHECKING:
@@ -157,8 +158,7 @@ def _terminal(config: pytest.Config, mode: str) -> Sink | None:
     if not config.pluginmanager.has_plugin("terminalreporter"):
         return None
     writer = config.get_terminal_writer()
-    capture = config.pluginmanager.get_plugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+    with uncaptured(config):
         if not sys.stdout.isatty():
             return None
         return Terminal(sys.stdout, lambda: writer.width_of_current_line, behind if is_dumb else below)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_chaos.html.charts import charts, thin
 from pytest_chaos.html.links import linked
-from pytest_chaos.html.phases import body_window, phases
+from pytest_chaos.html.phases import phases
 from pytest_chaos.html.scale import Lane, Scale
 from pytest_chaos.html.suite import suite
 from pytest_chaos.html.told import agent, command, figures, milliseconds, moments, more, number
@@ -147,7 +147,7 @@ def test_phases_are_to_scale() -> None:
     ]
     assert [(bar.left, bar.width) for bar in lanes["body"].bars] == [(25, 50)]
     assert lanes["body"].words == "body: body 1.000 s to 3.000 s"
-    assert body_window(outcome) == (1, 3)
+    assert outcome.body_span == (1, 3)
 
 
 def test_the_check_and_the_failure_of_a_body_have_their_place() -> None:
@@ -183,7 +183,7 @@ def test_the_check_and_the_failure_of_a_body_have_their_place() -> None:
 def test_what_never_began_has_no_timeline() -> None:
     nothing = loaded(timeline={}, verify=None)
     assert phases(nothing)[1] == []
-    assert body_window(nothing) is None
+    assert nothing.body_span is None
     assert suite(linked({"t": [nothing]}))[1] == []
 
 

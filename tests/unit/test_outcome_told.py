@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_chaos.context import Measured
-from pytest_chaos.engine.run import unrun
+from pytest_chaos.engine.conclusion import unrun
 from pytest_chaos.fortio.accesslog import AccessLog
 from pytest_chaos.fortio.figures import figures
 from pytest_chaos.outcome import Verdict
