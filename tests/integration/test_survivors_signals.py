@@ -23,6 +23,14 @@ def test_after():
 """
 
 
+def assert_all_pass(tests: int, tmp_path: Path, source: str) -> None:
+    """Run ``source``, all of whose tests must pass."""
+    with dying(tmp_path, source) as run:
+        status, output = run.ended()
+        assert f"{tests} passed" in output, output
+        assert status == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_everything_is_torn_down_and_told(number: signal.Signals, tmp_path: Path) -> None:
     with dying(tmp_path, SLEEPS, "--junitxml=junit.xml") as run:
@@ -183,10 +191,7 @@ def test_a_handler_of_the_users_decides_alone(where: str, tmp_path: Path) -> Non
             os.kill(os.getpid(), signal.SIGTERM)
             assert received == [signal.SIGTERM] * 2
         """
-    with dying(tmp_path, source) as run:
-        status, output = run.ended()
-        assert "3 passed" in output, output
-        assert status == 0
+    assert_all_pass(3, tmp_path, source)
 
 
 def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
@@ -203,10 +208,7 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
         def test_after():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         """
-    with dying(tmp_path, source) as run:
-        status, output = run.ended()
-        assert "3 passed" in output, output
-        assert status == 0
+    assert_all_pass(3, tmp_path, source)
 
 
 def test_they_are_taken_only_while_a_test_is_disrupted(tmp_path: Path) -> None:
@@ -227,10 +229,7 @@ def test_they_are_taken_only_while_a_test_is_disrupted(tmp_path: Path) -> None:
         def test_after():
             assert handlers() == [signal.SIG_DFL] * 2
         """
-    with dying(tmp_path, source) as run:
-        status, output = run.ended()
-        assert "4 passed" in output, output
-        assert status == 0
+    assert_all_pass(4, tmp_path, source)
 
 
 def test_one_that_a_test_puts_back_too_late_does_what_the_default_does(tmp_path: Path) -> None:
