@@ -42,8 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
     config.addinivalue_line("markers", MARKER)
     value = read_values(config)
-    if value["dry_run"] or value["plan"] is not None or value["report"] is not None:
-        ensure_reporting(config)
+    if value["dry_run"] or any(value[file] is not None for file in ("plan", "summary", "report")):
+        ensure_reporting(config)  # what is asked for is written, also of a run that meets no chaos
     if (
         config.getoption("dist", "no") != "no"
     ):  # only a controller of xdist is told of tests that ran elsewhere

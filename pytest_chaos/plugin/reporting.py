@@ -75,7 +75,7 @@ class Reporting:
             return
         if self._settings.plan is not None:
             self._write("--chaos-plan", self._settings.plan, self.plans.write)
-        if self._settings.summary is not None:
+        if self._settings.summary is not None and not self._config.option.collectonly:
             self._write("--chaos-summary", self._settings.summary, self._write_table)
         if self._report is not None:
             self._write("--chaos-report", str(self._report), self._write_report)

@@ -105,6 +105,18 @@ def test_a_table_of_nothing_says_so(inner: InnerPytest) -> None:
 
 
 @WHERE
+def test_a_table_of_another_run_does_not_outlive_one_without_chaos(inner: InnerPytest, option: str) -> None:
+    run_all(inner, "--chaos-summary", "chaos.md")
+    run = inner("", option, "--chaos-summary", "chaos.md", "-k", "peaceful", plugins=["xdist.plugin"])
+    assert "no disruption" in (run.path / "chaos.md").read_text(encoding="utf-8")
+
+
+def test_who_only_collects_gets_no_table(inner: InnerPytest) -> None:
+    run = run_all(inner, "--chaos-summary", "chaos.md", "--collect-only")
+    assert not (run.path / "chaos.md").exists()
+
+
+@WHERE
 def test_github_gets_the_table_and_an_annotation_for_each_failing_verdict(
     inner: InnerPytest, monkeypatch: pytest.MonkeyPatch, page: Path, option: str
 ) -> None:
