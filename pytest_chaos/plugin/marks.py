@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,7 @@ def check_specs(
                     guard.check(url)
         except TargetRefused as error:
             raise SpecError(f"{spec.name!r}: {error}") from None
+    _check_order(specs)
     if wait is not None:
         return wait
     return Wait.none if any(spec.trigger.needs_body for spec in specs) else Wait.active
@@ -173,8 +175,8 @@ def _check_trigger(spec: ChaosSpec, wait: Wait | None, known: Sequence[str]) -> 
             f"{spec.name!r}: wait={wait.value!r} cannot be: trigger {trigger.type!r} waits for what happens while the body "
             "runs, and the body would wait for it; leave `wait` out"
         )
-    kind, name = trigger.milestone() or ("checkpoint", "")
-    if kind == "checkpoint" or names(name):
+    name = _waits_for(spec)
+    if name is None:
         return
     if name == spec.name or known.count(name) != 1:
         others = [one for one in known if one != spec.name]
@@ -185,6 +187,24 @@ def _check_trigger(spec: ChaosSpec, wait: Wait | None, known: Sequence[str]) -> 
             f"{spec.name!r}: trigger {trigger.type!r} names {name!r}, which is {what}; "
             f"the others are: {', '.join(map(repr, others)) or 'none'}{did_you_mean(name, others)}"
         )
+
+
+def _check_order(specs: Sequence[ChaosSpec]) -> None:
+    """Raise ``SpecError`` if disruptions wait for each other."""
+    order = TopologicalSorter({spec.name: filter(None, [_waits_for(spec)]) for spec in specs})
+    try:
+        order.prepare()
+    except CycleError as error:
+        first, *others = map(repr, reversed(error.args[1]))
+        raise SpecError(
+            f"{first} waits for {', which waits for '.join(others)}: none of them can come first"
+        ) from None
+
+
+def _waits_for(spec: ChaosSpec) -> str | None:
+    """Return the name of the disruption that has to come before this one, if it says so and the name is known."""
+    kind, name = spec.trigger.milestone() or ("checkpoint", "")
+    return None if kind == "checkpoint" or names(name) else name
 
 
 def _read_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
