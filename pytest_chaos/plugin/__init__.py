@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_chaos.plugin import options
-from pytest_chaos.plugin.merging import VALUES, read_values, settings_of
 
 if TYPE_CHECKING:
     from pytest_chaos.plugin.injector import ChaosInjector
@@ -41,8 +40,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and merge the settings; a wrong value ends the run here, before anything is collected."""
     config.addinivalue_line("markers", MARKER)
-    value = read_values(config)
-    if value["dry_run"] or any(value[file] is not None for file in ("plan", "summary", "report")):
+    value: dict[str, Any] = {}
+    if options.is_anything_given(config):
+        from pytest_chaos.plugin.merging import read_values
+
+        value = read_values(config)
+    config.stash[options.VALUES] = value
+    if value.get("dry_run") or value.keys() & {"plan", "summary", "report"}:
         ensure_reporting(config)  # what is asked for is written, also of a run that meets no chaos
     if (
         config.getoption("dist", "no") != "no"
@@ -55,8 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Load the machinery when the first chaos test was collected, and let it check all marks."""
-    value = config.stash[VALUES]
-    if value["dry_run"] or value["plan"] is not None or any(_wants_chaos(item) for item in items):
+    value = config.stash[options.VALUES]
+    if value.get("dry_run") or "plan" in value or any(_wants_chaos(item) for item in items):
         ensure_lifecycle(config).collection.check(items)
 
 
@@ -91,6 +95,7 @@ def ensure_lifecycle(config: pytest.Config) -> Lifecycle:
     found = _lifecycle_of(config)
     if found is None:
         from pytest_chaos.plugin.lifecycle import Lifecycle
+        from pytest_chaos.plugin.merging import settings_of
 
         found = Lifecycle(config, settings_of(config), ensure_reporting(config))
         config.pluginmanager.register(found, "chaos-lifecycle")
@@ -106,6 +111,7 @@ def ensure_reporting(config: pytest.Config) -> Reporting:
     """Return the object that shows outcomes; it is registered in every process but shows only where reports end up."""
     found: Reporting | None = config.pluginmanager.get_plugin("chaos-reporting")
     if found is None:
+        from pytest_chaos.plugin.merging import settings_of
         from pytest_chaos.plugin.reporting import Reporting
 
         found = Reporting(config, settings_of(config))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_chaos.plugin.merging import VALUES
-
 if TYPE_CHECKING:
     from pytest_chaos.plugin.reporting import Reporting
 
@@ -32,9 +30,9 @@ class Gate:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Listen to a worker that is about to start, if there is somebody to look at what it tells."""
-        mode = self._config.stash[VALUES]["progress"]
-        if mode != "off" and sys.stdout.isatty():
+        if sys.stdout.isatty():
+            from pytest_chaos.plugin.merging import settings_of
             from pytest_chaos.plugin.progress import progress_of
 
-            if (progress := progress_of(self._config, mode)) is not None:
+            if (progress := progress_of(self._config, settings_of(self._config).progress)) is not None:
                 progress.hear(node)

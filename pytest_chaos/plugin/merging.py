@@ -1,29 +1,34 @@
-"""Merge what was given on the command line, in the environment and in the ini file into Settings, once."""
+"""Read what was given on the command line, in the environment and in the ini file, and merge it into Settings, once."""
 
 from __future__ import annotations
 
+import math
 import os
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
-from pytest_chaos.plugin.options import OPTIONS, Option
+from pytest_chaos.limits import HARD_MAX_CONCURRENCY, HARD_MAX_DURATION_S, HARD_MAX_QPS
+from pytest_chaos.plugin.options import OPTIONS, VALUES, Option
+from pytest_chaos.settings import Caps, Settings
 
-if TYPE_CHECKING:
-    from pytest_chaos.settings import Settings
-
-VALUES = pytest.StashKey[dict[str, Any]]()
-_SETTINGS = pytest.StashKey["Settings"]()
+_SETTINGS = pytest.StashKey[Settings]()
 
 
 def read_values(config: pytest.Config) -> dict[str, Any]:
-    """Merge command line, environment, ini and defaults, in this order of rank, and keep what came of it.
+    """Return what was given, the command line before the environment before the ini file.
 
     Raises:
         pytest.UsageError: a value does not fit; the message says where it stands and what is allowed.
     """
-    value = config.stash[VALUES] = {option.name: _merged(config, option) for option in OPTIONS}
-    if value["agent"] in {"record", "replay"} and value["plan_dir"] is None:
+    value: dict[str, Any] = {}
+    for option in OPTIONS:
+        source, written = _given(config, option)
+        if written is not None:
+            value[option.name] = _value(option, source, written)
+    if value.get("agent") in {"record", "replay"} and "plan_dir" not in value:
         raise pytest.UsageError(
             f"--chaos-agent {value['agent']} needs --chaos-plan-dir DIR (ini chaos_plan_dir)"
         )
@@ -31,47 +36,21 @@ def read_values(config: pytest.Config) -> dict[str, Any]:
 
 
 def settings_of(config: pytest.Config) -> Settings:
-    """Return the merged values as settings, made when the first chaos asks for them."""
+    """Return the settings, made of what was given when the first chaos asks for them."""
     known = config.stash.get(_SETTINGS, None)
     if known is not None:
         return known
-    from pytest_chaos.settings import Caps, Settings
-
-    value = config.stash[VALUES]
+    value = config.stash[VALUES].copy()
+    for path in ("plan_dir", "abort_file"):
+        if value.get(path):
+            value[path] = str(config.rootpath / value[path])
+    value["catalogue"] = _catalogue(config, value.get("catalogue"))
+    caps = Caps(**{setting: value.pop(name) for name, setting in _CAPS.items() if name in value})
     made = config.stash[_SETTINGS] = Settings(
         started_in=str(config.invocation_params.dir),
-        progress=value["progress"],
         worker=getattr(config, "workerinput", {}).get("workerid", ""),
-        disable=value["disable"],
-        dry_run=value["dry_run"],
-        plan=value["plan"],
-        summary=value["summary"],
-        report=value["report"],
-        agent=value["agent"],
-        model=value["model"],
-        api_version=value["api_version"],
-        model_timeout_s=value["model_timeout"],
-        max_tokens=value["max_tokens"],
-        plan_dir=value["plan_dir"] and str(config.rootpath / value["plan_dir"]),
-        fortio=value["fortio"],
-        start_timeout_s=value["start_timeout"],
-        stop_timeout_s=value["stop_timeout"],
-        check_timeout_s=value["check_timeout"],
-        lock_timeout_s=value["lock_timeout"],
-        caps=Caps(
-            max_qps=value["max_qps"],
-            max_duration_s=value["max_duration"],
-            max_concurrency=value["max_concurrency"],
-        ),
-        allowed_targets=tuple(value["allowed_targets"]),
-        environment=tuple(value["environment"]),
-        abort_file=value["abort_file"] and str(config.rootpath / value["abort_file"]),
-        secrets=tuple(value["secrets"]),
-        allow_visible_headers=value["allow_visible_headers"],
-        catalogue=_catalogue(config, value["catalogue"]),
-        variables=tuple(value["var"]),
-        env_names=tuple(value["env"]),
-        junit=tuple(value["junit"]),
+        caps=caps,
+        **{_CALLED.get(name, name): one for name, one in value.items()},
     )
     return made
 
@@ -82,30 +61,6 @@ def _catalogue(config: pytest.Config, given: str | None) -> str | None:
         return str(beside / given)
     usual = beside / "chaos.yaml"
     return str(usual) if usual.is_file() else None
-
-
-def _merged(config: pytest.Config, option: Option) -> Any:
-    source, given = _given(config, option)
-    if given is None:
-        return () if option.many and option.default is None else option.default
-    try:
-        if option.many:
-            items = given if source == option.switch else _items(given, option.words)
-            return tuple(option.read(item) for item in items)
-        return option.read(str(given).strip())
-    except ValueError as error:
-        shown = _names_of(given) if option.name == "var" else given
-        raise pytest.UsageError(f"{source}: {error} (got {shown!r})") from None
-
-
-def _names_of(given: list[str]) -> list[str]:
-    """Return NAME of each NAME=VALUE; what has none may be a value, which is nobody's business."""
-    return [item.partition("=")[0] if "=" in item else f"item {at}" for at, item in enumerate(given, 1)]
-
-
-def _items(given: list[str], words: bool) -> list[str]:
-    items = [part for item in given for part in (item.split() if words else [item.strip()])]
-    return [item for item in items if item]
 
 
 def _given(config: pytest.Config, option: Option) -> tuple[str, Any]:
@@ -124,10 +79,118 @@ def _given(config: pytest.Config, option: Option) -> tuple[str, Any]:
         raise pytest.UsageError(f"{source}: {_allowed(option)} (got {written})") from None
 
 
-def _allowed(option: Option) -> str:
-    """Return what ``read`` says is allowed: it says so of what never is."""
+def _value(option: Option, source: str, written: Any) -> Any:
+    read = _READERS.get(option.name, str)
     try:
-        option.read("\0")
+        if option.many:
+            items = written if source == option.switch else _items(written, option.name in _WORDS)
+            return tuple(read(item) for item in items)
+        return read(str(written).strip())
+    except ValueError as error:
+        shown = _names_of(written) if option.name == "var" else written
+        raise pytest.UsageError(f"{source}: {error} (got {shown!r})") from None
+
+
+def _names_of(given: list[str]) -> list[str]:
+    """Return NAME of each NAME=VALUE; what has none may be a value, which is nobody's business."""
+    return [item.partition("=")[0] if "=" in item else f"item {at}" for at, item in enumerate(given, 1)]
+
+
+def _items(given: list[str], words: bool) -> list[str]:
+    items = [part for item in given for part in (item.split() if words else [item.strip()])]
+    return [item for item in items if item]
+
+
+def _allowed(option: Option) -> str:
+    """Return what is allowed: the reader says so of what never is."""
+    try:
+        _READERS.get(option.name, str)("\0")
     except ValueError as error:
         return str(error)
     return "must be text" if option.kind == "string" else "must be a list of text"
+
+
+def _number(low: float, high: float, kind: type[int | float]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not math.isfinite(value) or not low <= value <= high:
+            noun = "a whole number" if kind is int else "a number"
+            raise ValueError(f"must be {noun} from {low} to {high}")
+        return value
+
+    return read
+
+
+def _flag(text: str) -> bool:
+    value = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
+    if text.lower() not in value:
+        raise ValueError("must be true or false")
+    return value[text.lower()]
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of: {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+        raise ValueError("must be NAME=VALUE")
+    return name, value
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "disable": _flag,
+    "dry_run": _flag,
+    "progress": _one_of("auto", "on", "off"),
+    "var": _variable,
+    "agent": _one_of("planned", "gemini", "record", "replay"),
+    "model_timeout": _number(0.1, 600, float),
+    "max_tokens": _number(1, 10_000_000, int),
+    "start_timeout": _number(0.1, 3600, float),
+    "stop_timeout": _number(1, 600, float),
+    "check_timeout": _number(0.1, 600, float),
+    "lock_timeout": _number(0, 86_400, float),
+    "environment": _variable,
+    "allow_visible_headers": _flag,
+    "max_qps": _number(1, HARD_MAX_QPS, int),
+    "max_duration": _number(0.1, HARD_MAX_DURATION_S, float),
+    "max_concurrency": _number(1, HARD_MAX_CONCURRENCY, int),
+    "junit": _one_of("properties", "system-out"),
+}
+"""What turns text into the value, or raises ``ValueError`` with what is allowed. What is not here stays text."""
+_WORDS: Final = {"secrets", "junit"}
+"""Lists whose items are separated by any white space."""
+_CAPS: Final = {
+    "max_qps": "max_qps",
+    "max_duration": "max_duration_s",
+    "max_concurrency": "max_concurrency",
+}
+_CALLED: Final = {
+    "model_timeout": "model_timeout_s",
+    "start_timeout": "start_timeout_s",
+    "stop_timeout": "stop_timeout_s",
+    "check_timeout": "check_timeout_s",
+    "lock_timeout": "lock_timeout_s",
+    "var": "variables",
+    "env": "env_names",
+}
+"""Options whose setting has another name."""
