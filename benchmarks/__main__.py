@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Final, NoReturn
 
-from benchmarks import ending, engine, fidelity, idle
+from benchmarks import ending, engine, fidelity, idle, spawning
 from benchmarks.figures import Row, machine, table
 from benchmarks.sessions import MeasuringFailed
 
-PARTS: Final = {"idle": idle, "engine": engine, "fidelity": fidelity, "ending": ending}
+PARTS: Final = {"idle": idle, "engine": engine, "fidelity": fidelity, "ending": ending, "spawning": spawning}
 README: Final = Path(__file__).with_name("README.md")
 START, END = "<!-- the table: written by `python -m benchmarks --write` -->", "<!-- end of the table -->"
 
