@@ -17,7 +17,7 @@ from pytest_chaos.milestones import Milestone
 from pytest_chaos.notation import Duration, seconds
 from pytest_chaos.outcome import ChaosResult
 from pytest_chaos.registry import Registry
-from pytest_chaos.secrecy import MASK, secrets_of_url
+from pytest_chaos.secrecy import MASK, Redactor, bare, secrets_of_url
 from pytest_chaos.settings import Settings
 
 SPEC_CONFIG = ConfigDict(
@@ -39,17 +39,25 @@ Integral = BeforeValidator(_integral)
 
 
 class Discreet(BaseModel):
-    """A model whose ``repr`` shows no header values and no query of a URL: tracebacks may show local variables."""
+    """A model whose ``repr`` shows nothing secret, no header values and no query of a URL: tracebacks show local variables."""
+
+    def secrets(self, _settings: Settings) -> list[str]:
+        """Return values that must stand in no output."""
+        return []
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield what ``repr`` shows."""
+        try:
+            redactor = Redactor((), self.secrets(Settings()))
+        except Exception:  # noqa: BLE001 - somebody else's; and a repr must not raise
+            return
         for name, value in super().__repr_args__():
             if name == "headers" and isinstance(value, dict):
                 yield name, dict.fromkeys(value, MASK)
-            elif isinstance(value, str) and "?" in value and "://" in value:
-                yield name, f"{value.partition('?')[0]}?{MASK}"
+            elif isinstance(value, str) and "?" in value:
+                yield name, redactor.text(bare(value))
             else:
-                yield name, value
+                yield name, redactor.text(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

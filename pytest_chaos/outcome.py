@@ -47,6 +47,11 @@ class Verdict(StrEnum):
         """Tell whether a test with this verdict must not be green."""
         return self.rank >= Verdict.broke.rank
 
+    @property
+    def proves_nothing(self) -> bool:
+        """Tell whether nothing can make up for it: not an expected failure, not an expected error."""
+        return self in {Verdict.inconclusive, Verdict.error}
+
 
 class ChaosResult(BaseModel):
     """What a fault says of itself. Text is scrubbed and capped when the model is built.

@@ -14,7 +14,7 @@ from pytest_chaos.reading.position import Where
 from pytest_chaos.reading.tree import dotted
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.scrub import clean, shown
-from pytest_chaos.secrecy import Redactor
+from pytest_chaos.secrecy import Redactor, bare
 from pytest_chaos.sources import TASK_KEYS, Entry
 from pytest_chaos.spec import ChaosSpec, Tagged
 
@@ -170,7 +170,7 @@ def _shown(value: Any, path: Sequence[Any]) -> str:
         return "***"
     if isinstance(value, Mapping | list | tuple | set):
         return f"a {type(value).__name__}"
-    return Redactor(()).text(shown(value))
+    return Redactor(()).text(shown(bare(value) if isinstance(value, str) else value))
 
 
 def _fields_at(entry: Any, path: Sequence[Any]) -> list[str]:

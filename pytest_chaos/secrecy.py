@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 MASK: Final = "***"
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
@@ -31,7 +32,7 @@ class Redactor:
     def __init__(self, named: Iterable[str], values: Iterable[str] = ()) -> None:
         self._query = _SECRET_QUERY | {name.lower() for name in named}
         keys = [os.environ[name] for name in _KEY_VARIABLES if name in os.environ]
-        known = {form for value in (*values, *keys) for form in (value, value.strip(), unquote(value))}
+        known = {form for value in (*values, *keys) for form in _forms(value)}
         self._known = sorted((form for form in known if len(form) >= _SHORTEST), key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, self._known))) if self._known else None
 
@@ -96,7 +97,33 @@ def secrets_of_headers(headers: Mapping[str, str], named: Iterable[str]) -> Iter
     for name, value in headers.items():
         if is_secret_header(name, named):
             yield value
+            yield from _credentials(value)
         yield from filter(_may_be_secret, (value, *re.split(r"[\s,;=\"']+", value)))
+
+
+def _credentials(value: str) -> Iterator[str]:
+    """Yield what is secret by itself in the value of a secret header: all but a scheme in front, and the names of pairs."""
+    first, *others = re.split(r"[\s,;]+", value.strip())
+    for part in [*others, *([first] if "=" in first or not others else [])]:
+        _, equals, paired = part.partition("=")
+        token = (paired if equals and paired.strip("=") else part).strip("\"'")
+        yield from {token, *token.split(":")}
+
+
+def _forms(value: str) -> set[str]:
+    """Return a secret as it is, and as others may write it: in a URL, in JSON, in a ``repr``."""
+    written = {quote(value), quote(value, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    return {value, value.strip(), unquote(value)} | written
+
+
+def bare(url: str) -> str:
+    """Return what was meant to be a URL without what may be secret in it: what stands before an @, and the query."""
+    if "@" in url:
+        before, _, url = url.rpartition("@")
+        scheme, separator, _ = before.partition("://")
+        url = f"{scheme}{separator}{MASK}@{url}" if separator else f"{MASK}@{url}"
+    path, _, query = url.partition("?")
+    return f"{path}?{MASK}" if "=" in query else url
 
 
 def _may_be_secret(text: str) -> bool:

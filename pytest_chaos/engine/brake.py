@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pytest_chaos.engine.checks import Check, Question
 from pytest_chaos.engine.sampler import Sampler
-from pytest_chaos.errors import SpecError
 
 if TYPE_CHECKING:
     from pytest_chaos.engine.disruption import Disruption
@@ -36,7 +35,8 @@ class Brake:
     def _ask(self) -> None:
         try:
             failure = self._question.ask()
-        except SpecError as error:
-            failure = self.broken = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever breaks here: a brake that cannot be relied on stops
+            failure = self.broken = f"{error}"
         if failure is not None:
             self._disruption.abort(failure, broke=True)
+            self._disruption.cut_off()

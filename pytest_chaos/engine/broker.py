@@ -123,9 +123,12 @@ class Broker:
         if not wanted:
             return []
         directory = folder("locks")
-        if not self._swept:
-            _sweep(directory)
-            self._swept = True
+        try:
+            if not self._swept:
+                _sweep(directory)
+                self._swept = True
+        except OSError as error:
+            raise ChaosError(f"the locks in {directory} cannot be used: {error}") from None
         patience_s, why = self._timeout_s, "chaos_lock_timeout"
         if wanted[0] < max(holding, default="") and patience_s > _OUT_OF_ORDER_S:
             patience_s = _OUT_OF_ORDER_S

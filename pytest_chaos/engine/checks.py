@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_chaos.errors import SpecError
 from pytest_chaos.registry import did_you_mean
-from pytest_chaos.scrub import clean
+from pytest_chaos.scrub import clean, shown
 
 Check = Callable[..., Any]
 
@@ -54,28 +54,32 @@ class Question:
         It holds by returning None or True and fails by returning False, by raising, or by not answering in time.
 
         Raises:
-            SpecError: it returned anything else.
+            SpecError: it returned anything else, or could not be asked.
         """
         answers: list[Any] = []
         errors: list[str] = []
 
         def ask() -> None:
             try:
-                answers.append(self._check(self._disruption) if _arity(self._check) == 1 else self._check())
+                answer = self._check(self._disruption) if _arity(self._check) == 1 else self._check()
+                answers.append((answer, shown(answer, 80)))
             except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
                 errors.append(_words(error))
 
         thread = threading.Thread(
             target=self._context.copy().run, args=(ask,), name="pytest-chaos-check", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # a machine that is short of threads
+            raise SpecError(f"the check {self._name!r} could not be asked: {error}") from None
         thread.join(self._timeout_s)
         failed = f"the check {self._name!r} failed:"
         if errors:
             return f"{failed} {errors[0]}"
         if not answers:
             return f"{failed} it did not answer within {self._timeout_s:g} s (chaos_check_timeout)"
-        (answer,) = answers
+        ((answer, words),) = answers
         if answer is None or answer is True:
             return None
         if answer is False:
@@ -83,8 +87,7 @@ class Question:
         if inspect.iscoroutine(answer):
             answer.close()
         raise SpecError(
-            f"the check {self._name!r} returned {clean(repr(answer), 80)}; "
-            "it must return None or True, return False, or raise"
+            f"the check {self._name!r} returned {words}; it must return None or True, return False, or raise"
         )
 
 

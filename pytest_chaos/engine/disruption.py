@@ -27,6 +27,7 @@ from pytest_chaos.spec import ChaosSpec, masked
 
 _MAX_MOMENTS = 100
 _POLL_S = 0.02
+_HEEDS_WITHIN_S = 0.4
 
 log = logging.getLogger("pytest_chaos")
 
@@ -161,6 +162,12 @@ class Disruption:
         if self.aborted is None and not self.ctx.stop.is_set():
             self.aborted = Aborted(reason, broke)
             self.stop()
+
+    def cut_off(self) -> None:
+        """End its processes, whether it has heeded ``stop`` by now or not."""
+        if self.aborted is not None and self._thread is not None:
+            self.finished.wait(_HEEDS_WITHIN_S)
+            self._processes.end_all()
 
     def check_steady_state(self) -> None:
         """Ask the named check before anything is started, if that is wanted.
@@ -320,11 +327,11 @@ class Disruption:
             self._changed.notify_all()
 
     def _note(self, moment: str) -> None:
-        moment = clean(str(moment), 100)
+        moment = clean(self.redactor.text(str(moment)), 100)
         if len(self.moments) >= _MAX_MOMENTS and moment not in self.moments:
             return
         self.moments[moment] = time.monotonic()
-        log.info("%s: %r %s", self._task_id, self.spec.name, moment)
+        log.info("%s: %r %s", self._task_id, self.redactor.text(self.spec.name), moment)
         self._announce()
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from pytest_chaos.context import Address
 from pytest_chaos.errors import TargetRefused
 from pytest_chaos.scrub import shown
-from pytest_chaos.secrecy import Redactor
+from pytest_chaos.secrecy import bare
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -163,7 +163,7 @@ def _parsed(url: str) -> tuple[str, int]:
         or (bracketed and not isinstance(_literal(found["host"].strip("[]")), ipaddress.IPv6Address))
     ):
         raise TargetRefused(
-            f"{Redactor(()).text(shown(url, 200))} is no usable URL: plain http or https, ASCII only "
+            f"{shown(bare(url), 200)} is no usable URL: plain http or https, ASCII only "
             "(a name in another script as punycode), without user information, zone or fragment"
         )
     return found["host"].strip("[]").lower(), port or _PORTS[found["scheme"].lower()]

@@ -41,7 +41,7 @@ class AbortFile:
 
     def start(self) -> None:
         """Begin to look, if the project names such a file: once right now, then again and again."""
-        if self._settings.abort_file is not None and not self._look():
+        if self._settings.abort_file and not self._look():
             self._thread.start()
 
     def end(self) -> None:
@@ -63,6 +63,12 @@ class AbortFile:
 
 
 def _aborted(settings: Settings) -> str | None:
-    if settings.abort_file is None or not Path(settings.abort_file).exists():
+    if not settings.abort_file:
         return None
+    try:
+        Path(settings.abort_file).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # whoever cannot look does not know
+        return f"nobody can tell whether the abort file {settings.abort_file} is there (chaos_abort_file): {error}"
     return f"the abort file {settings.abort_file} is there (chaos_abort_file); remove it to go on"

@@ -40,4 +40,7 @@ def _base() -> Path:
             return Path(named)
     except (OSError, ValueError):
         pass
-    return Path(tempfile.gettempdir())
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise ChaosError(f"there is no directory for temporary files: {error}; set TMPDIR") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
@@ -223,6 +224,8 @@ class Run:
             if not disruption.finished.is_set():
                 disruption.abort(reason, broke=False)
             disruption.give_up_checking()
+        for disruption in self.disruptions:
+            disruption.cut_off()
 
     def _window(self) -> Span | None:
         if self.wait is Wait.done:
@@ -253,8 +256,9 @@ class Run:
                 cover=self._cover,
                 instead=instead,
             )
-        except Exception as error:  # whatever breaks here is ours, and must never leave a test green
-            log.exception("judging %r failed", disruption.spec.name)
+        except Exception as error:  # noqa: BLE001 - whatever breaks here is ours, and must never leave a test green
+            told = disruption.redactor.text("".join(traceback.format_exception(error)))
+            log.error("judging %r failed: %s", disruption.redactor.text(disruption.spec.name), told)
             return refused(
                 disruption, Verdict.error, f"it could not be judged: {type(error).__name__}: {error}"
             )

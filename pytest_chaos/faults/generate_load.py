@@ -137,7 +137,7 @@ class GenerateLoadFault(Fault):
     def secrets(self, settings: Settings) -> list[str]:
         """Return what headers and the query hold that may be secret."""
         found = [*super().secrets(settings), *secrets_of_headers(self.target.headers, settings.secrets)]
-        return [value for value in found if not PLACEHOLDER.search(value)]
+        return [value for value in found if not PLACEHOLDER.fullmatch(value)]
 
     def ends_by_itself(self) -> bool:
         """Tell whether there is a duration."""

@@ -85,7 +85,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if (found := _lifecycle_of(item.config)) is not None:
             found.body_raised(item, error)
         raise
-    if (found := _lifecycle_of(item.config)) is not None:
+    if (found := _lifecycle_of(item.config)) is None and item.own_markers and _wants_chaos(item):
+        found = ensure_lifecycle(item.config)  # a mark that came too late
+    if found is not None:
         found.body_returned(item)
     return result
 

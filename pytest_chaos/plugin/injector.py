@@ -42,6 +42,7 @@ class Injection:
         check: bool,
         settings: Settings,
         test: str,
+        home: int,
     ) -> None:
         self.outcomes: list[ChaosOutcome] = []
         self.active = threading.Event()
@@ -51,6 +52,7 @@ class Injection:
         self._new_run = new_run
         self._settings = settings
         self._test = test
+        self._home = home
         self._entered = False
         self._abandoned = False
         self._run: Run | None = None
@@ -118,7 +120,7 @@ class Injection:
 
     def _tell_of_a_bad_start(self) -> None:
         if self.outcomes and not self._settings.disable:
-            self.told = True
+            self.told = self.is_heard
             raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes)
 
     def stop(self) -> None:
@@ -153,12 +155,19 @@ class Injection:
     def _unrun(self, verdict: Verdict, reason: str) -> list[ChaosOutcome]:
         return unrun(self._specs, verdict, reason, test=self._test, settings=self._settings)
 
+    @property
+    def is_heard(self) -> bool:
+        """Tell whether what is raised here reaches the test: in a thread of its own it may reach nobody."""
+        return threading.get_ident() == self._home
+
     def _tell(self, error: BaseException | None) -> None:
         """Tell the test of outcomes that it does not know yet: by raising, or in a note on its own failure."""
         if self.told:
             return
-        self.told = True
+        self.told = self.is_heard
         if error is not None:
+            # The test may expect this error, but not that nothing was proven.
+            self.told &= not any(one.verdict.proves_nothing for one in self.outcomes)
             if note := text.note(self.outcomes):
                 error.add_note(note)
         elif self.check and any(one.verdict.fails for one in self.outcomes):
@@ -225,6 +234,7 @@ class ChaosInjector:
         self._milestones = milestones
         self._settings = settings
         self._test = test
+        self._home = threading.get_ident()
         self._injections: list[Injection] = []
         self._refused: list[ChaosOutcome] = []
 
@@ -288,6 +298,7 @@ class ChaosInjector:
             check=check,
             settings=self._settings,
             test=self._test,
+            home=self._home,
         )
         self._injections.append(injection)
         return injection
@@ -341,7 +352,7 @@ class ChaosInjector:
         _end_together(chosen, Body.passed)
         outcomes = [outcome for one in chosen for outcome in one.end(Body.passed)]
         for one in chosen:
-            one.told = True
+            one.told = one.is_heard
         bad = [outcome for one in chosen if one.check for outcome in one.outcomes if outcome.verdict.fails]
         if bad:
             raise NotHeld(text.failure(bad, "chaos_injector:"), bad)
@@ -380,9 +391,7 @@ def _or_raise(made: Injection | SpecError) -> Injection:
     return made
 
 
-def refused(reason: str, *, test: str) -> ChaosOutcome:
+def refused(reason: str, *, test: str, name: str = "unreadable spec") -> ChaosOutcome:
     """Return the outcome of something that could not even be read as a spec."""
     result = ChaosResult(success=False, injected_fault="unknown", error=reason)
-    return ChaosOutcome(
-        name="unreadable spec", verdict=Verdict.inconclusive, reason=reason, result=result, test=test
-    )
+    return ChaosOutcome(name=name, verdict=Verdict.inconclusive, reason=reason, result=result, test=test)

@@ -19,7 +19,7 @@ from pytest_chaos.plugin.attempt import ATTEMPT, Attempt
 from pytest_chaos.plugin.benchmarks import fixture_of, note_fixture
 from pytest_chaos.plugin.collection import Collection
 from pytest_chaos.plugin.injector import ChaosInjector, refused
-from pytest_chaos.plugin.marks import Marked, place_of
+from pytest_chaos.plugin.marks import Marked, came_late, place_of
 from pytest_chaos.plugin.outcomes import INTERRUPTS, body_of, kept_error
 from pytest_chaos.plugin.planning import PLAN
 from pytest_chaos.plugin.reporting import Reporting
@@ -29,7 +29,7 @@ from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 
 _SETUP_BEGAN = pytest.StashKey[float]()
-_NEVER_ABSORBED = frozenset({Verdict.inconclusive, Verdict.error})
+_LATE = "a mark came after setup, when it could not be started any more: add it in a fixture, or use chaos_injector"
 
 
 class Lifecycle:
@@ -179,6 +179,11 @@ class Lifecycle:
     def body_returned(self, item: pytest.Item) -> None:
         """Stop, verify and judge; fail the test unless every disruption held."""
         attempt = item.stash.get(ATTEMPT, None)
+        if not self._in_peace and came_late(item, Marked() if attempt is None else attempt.marked):
+            attempt = self._attempt(item)
+            self._judge(item, attempt, Body.passed)
+            attempt.outcomes = [*attempt.outcomes, refused(_LATE, test=item.nodeid, name="a late mark")]
+            pytest.fail(f"chaos: {_LATE}", pytrace=False)
         if attempt is None:
             return
         if (kept := kept_error(item)) is not None:
@@ -297,7 +302,7 @@ class Lifecycle:
             return
         # What the test was told of and dealt with is its own affair, but no failure to expect.
         asked = attempt.checked if expected else attempt.deciding
-        unproven = [one for one in asked if one.verdict in _NEVER_ABSORBED]
+        unproven = [one for one in asked if one.verdict.proves_nothing]
         if not unproven:
             return
         report.outcome = "failed"

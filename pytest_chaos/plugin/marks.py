@@ -19,6 +19,7 @@ from pytest_chaos.placeholders import names
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.schema import explain, explain_in_file, validate_spec
 from pytest_chaos.scrub import shown
+from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.sources import Sources
 from pytest_chaos.spec import ChaosSpec
@@ -44,6 +45,12 @@ class Marked:
 def chaos_marks(item: pytest.Item) -> tuple[pytest.Mark, ...]:
     """Return the chaos marks of ``item``, those of its module and class first."""
     return tuple(mark for _, mark in item.iter_markers_with_node("chaos"))[::-1]
+
+
+def came_late(item: pytest.Item, known: Marked) -> bool:
+    """Tell whether ``item`` carries a mark with a spec by now that was not among the ``known`` ones."""
+    marks = (mark for mark in chaos_marks(item) if mark.args or "spec" in mark.kwargs)
+    return any(all(mark is not one for one in known.marks) for mark in marks)
 
 
 def place_of(item: pytest.Item) -> str:
@@ -131,6 +138,10 @@ class SpecReader:
     def _reference(self, reference: str | bytes, base: Path) -> Iterator[tuple[ChaosSpec, str]]:
         if isinstance(reference, bytes):
             raise SpecError("chaos(): a path must be text, not bytes")
+        if reference.lstrip().startswith(("{", "[")) or "\n" in reference:  # and it may hold what is secret
+            raise SpecError(
+                "chaos(): a spec is no text: give the mapping itself, the path of a file, or a name"
+            )
         for entry in self._sources.resolve(reference, base=base):
             try:
                 yield validate_spec(entry.data), str(entry.where)
@@ -161,7 +172,8 @@ def check_specs(
                 if not names(url):
                     guard.check(url)
         except TargetRefused as error:
-            raise SpecError(f"{spec.name!r}: {error}") from None
+            told = Redactor(settings.secrets, spec.secrets(settings)).text(f"{spec.name!r}: {error}")
+            raise SpecError(told) from None
     _check_order(specs)
     if wait is not None:
         return wait

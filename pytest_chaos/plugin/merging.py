@@ -11,7 +11,8 @@ from typing import Any, Final
 import pytest
 
 from pytest_chaos.limits import HARD_MAX_CONCURRENCY, HARD_MAX_DURATION_S, HARD_MAX_QPS
-from pytest_chaos.plugin.options import OPTIONS, VALUES, Option
+from pytest_chaos.plugin.options import OPTIONS, VALUES, VARIABLES, Option
+from pytest_chaos.registry import did_you_mean
 from pytest_chaos.settings import Caps, Settings
 
 _SETTINGS = pytest.StashKey[Settings]()
@@ -23,6 +24,10 @@ def read_values(config: pytest.Config) -> dict[str, Any]:
     Raises:
         pytest.UsageError: a value does not fit; the message says where it stands and what is allowed.
     """
+    known = {option.variable for option in OPTIONS}
+    for name in os.environ:
+        if name.startswith(VARIABLES) and name not in known | _OF_OTHERS:
+            raise pytest.UsageError(f"{name}: there is no such option{did_you_mean(name, known)}")
     value: dict[str, Any] = {}
     for option in OPTIONS:
         source, written = _given(config, option)
@@ -43,7 +48,7 @@ def settings_of(config: pytest.Config) -> Settings:
     value = config.stash[VALUES].copy()
     for path in ("plan_dir", "abort_file"):
         if value.get(path):
-            value[path] = str(config.rootpath / value[path])
+            value[path] = str(config.rootpath / os.path.expanduser(value[path]))  # noqa: PTH111 - Path's own may raise
     value["catalogue"] = _catalogue(config, value.get("catalogue"))
     caps = Caps(**{setting: value.pop(name) for name, setting in _CAPS.items() if name in value})
     made = config.stash[_SETTINGS] = Settings(
@@ -97,7 +102,7 @@ def _names_of(given: list[str]) -> list[str]:
 
 
 def _items(given: list[str], words: bool) -> list[str]:
-    items = [part for item in given for part in (item.split() if words else [item.strip()])]
+    items = [part for item in given for part in (re.split(r"[\s,]+", item) if words else [item.strip()])]
     return [item for item in items if item]
 
 
@@ -177,8 +182,10 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "junit": _one_of("properties", "system-out"),
 }
 """What turns text into the value, or raises ``ValueError`` with what is allowed. What is not here stays text."""
+_OF_OTHERS: Final = {"PYTEST_CHAOS_NO_FORTIO", "PYTEST_CHAOS_OWNER"}
+"""What we call variables that are no options: one for who builds us, one for the processes of faults."""
 _WORDS: Final = {"secrets", "junit"}
-"""Lists whose items are separated by any white space."""
+"""Lists whose items are separated by any white space, or by commas."""
 _CAPS: Final = {
     "max_qps": "max_qps",
     "max_duration": "max_duration_s",

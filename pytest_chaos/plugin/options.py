@@ -13,6 +13,8 @@ import pytest
 GROUP = "chaos engineering (pytest-chaos)"
 VALUES = pytest.StashKey[dict[str, Any]]()
 """What was given, as it was read."""
+VARIABLES = "PYTEST_CHAOS_"
+"""What the names of all variables in the environment begin with."""
 
 
 class Option:
@@ -48,7 +50,7 @@ class Option:
         self.many = kind == "linelist"
         self.dest = f"chaos_{name}"
         self.switch = f"--chaos-{name.replace('_', '-')}"
-        self.variable = f"PYTEST_CHAOS_{name.upper()}"
+        self.variable = f"{VARIABLES}{name.upper()}"
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -233,9 +235,8 @@ def add_options(parser: pytest.Parser) -> None:
 def is_anything_given(config: pytest.Config) -> bool:
     """Tell whether there is anything to read; an ini key that pytest cannot read is."""
     try:
-        return any(
+        return any(name.startswith(VARIABLES) for name in os.environ) or any(
             (option.cli and config.getoption(option.dest) is not None)
-            or option.variable in os.environ
             or (option.ini and config.getini(option.dest) is not None)
             for option in OPTIONS
         )

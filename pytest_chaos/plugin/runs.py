@@ -10,7 +10,7 @@ import pytest
 from pytest_chaos.engine.broker import Broker
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.run import Run, Wait
-from pytest_chaos.errors import ChaosError
+from pytest_chaos.errors import ChaosError, SpecError
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin.attempt import Attempt
 from pytest_chaos.plugin.locks import TestLocks
@@ -117,10 +117,15 @@ class Runs:
         wanted = [key for key in keys if key is not None]
         if not wanted or request is None:
             return {}
-        checks = dict(request.getfixturevalue("chaos_verifiers"))
+        found = request.getfixturevalue("chaos_verifiers")
+        if not isinstance(found, Mapping):
+            raise SpecError(
+                f"the fixture chaos_verifiers must return a mapping of names to functions, not {type(found).__name__}"
+            )
+        checks: dict[str, Callable[..., Any]] = dict(found)
         for key in wanted:
             if key not in checks:
-                found = item.ihook.pytest_chaos_verifier(name=key, request=request)
-                if found is not None:
-                    checks[key] = found
+                check = item.ihook.pytest_chaos_verifier(name=key, request=request)
+                if check is not None:
+                    checks[key] = check
         return checks

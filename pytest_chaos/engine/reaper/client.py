@@ -117,8 +117,13 @@ class Reaper:
         if problem:
             number, words_for_it, name = problem
             raise OSError(number, words_for_it, os.fsdecode(name))
-        stdout, stderr, leash = received
-        return Spawned(pid, stdout, stderr, socket.socket(fileno=leash), partial(self._lost, running))
+        try:
+            stdout, stderr, leash = received
+            return Spawned(pid, stdout, stderr, socket.socket(fileno=leash), partial(self._lost, running))
+        except BaseException:  # sockets may be forbidden; without its leash the process is ended
+            for descriptor in received:
+                os.close(descriptor)
+            raise
 
     def _lost(self, running: _Running) -> None:
         """End what a reaper that was killed has left. The next ``spawn`` starts another one."""
@@ -192,7 +197,12 @@ def reaper_of_this_process() -> Reaper:
 
     One for each process, not for each pytest session, since sessions may run inside each other.
     """
-    return _REAPERS.setdefault(os.getpid(), Reaper())
+    found = _REAPERS.get(os.getpid())
+    if found is None:
+        found = _REAPERS[os.getpid()] = Reaper()
+        if len(_REAPERS) > 1:  # what is forked for a test must not outlive the run
+            found.watch(os.getppid())
+    return found
 
 
 _REAPERS: Final[dict[int, Reaper]] = {}
