@@ -21,26 +21,7 @@ from tests.support.waiting import eventually
 # Modules that start hundreds of runs, browsers or terminals: `make test` leaves them out, `make test-all` does not.
 _SLOW = frozenset(
     f"test_{name}"
-    for name in (
-        "benchmarks",
-        "broker",
-        "docs",
-        "failure_texts",
-        "good_neighbour",
-        "guard_generated",
-        "locks",
-        "progress",
-        "read",
-        "reaper_ledger",
-        "report_in_browser",
-        "secrets",
-        "survivors_signals",
-        "triggers_docs",
-        "triggers_timeouts",
-        "triggers_watching",
-        "verify_hostile",
-        "write_a_fault",
-    )
+    for name in ("failure_texts", "progress", "report_in_browser", "triggers_timeouts", "verify_hostile")
 )
 
 

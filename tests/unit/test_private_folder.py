@@ -163,3 +163,15 @@ def test_what_is_not_ours_alone_is_refused(
 def test_it_is_looked_at_each_time(runtime: Path) -> None:
     folder("locks").chmod(0o770)
     assert "locks is not a directory of your own" in refusal()
+
+
+def test_no_place_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(
+        ChaosError, match=r"there is no directory for temporary files: No usable .*; set TMPDIR"
+    ):
+        folder("locks")

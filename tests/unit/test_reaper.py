@@ -234,6 +234,50 @@ def test_a_fork_that_disrupts_has_a_reaper_of_its_own(reaper: Reaper) -> None:
     processes.end_all()
 
 
+def test_what_a_fork_disrupts_ends_with_the_run_that_forked_it(reaper: Reaper) -> None:
+    """The run is killed while the test in its fork goes on."""
+    reading, writing = os.pipe()
+    run = os.fork()
+    if run == 0:
+        try:
+            fork = os.fork()
+            if fork == 0:
+                theirs = Processes().spawn(python(SLEEP))
+                os.write(writing, f"{os.getpid()} {theirs.pid}\n".encode())
+            signal.pause()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        fork, process = map(int, told.readline().split())
+    try:
+        os.kill(run, signal.SIGKILL)
+        os.waitpid(run, 0)
+        eventually(lambda: not is_running(process), "what the fork started is gone", within_s=1)
+        assert is_running(fork)
+    finally:
+        os.kill(fork, signal.SIGKILL)
+
+
+def test_a_process_without_a_leash_is_ended(reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may forbid sockets, also when the reaper runs already."""
+    processes = Processes()
+    program = parent_of(processes.spawn(python(SLEEP)).pid)
+    known = family.children_of(program)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+
+    def refuse(*_: object, **__: object) -> socket.socket:
+        raise RuntimeError("no sockets here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", refuse)
+        with pytest.raises(RuntimeError, match="no sockets here"):
+            processes.spawn(python(SLEEP))
+    eventually(lambda: family.children_of(program) == known, "what had no leash is gone", within_s=1)
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    processes.end_all()
+
+
 def test_tests_may_replace_what_starts_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Popen", "run", "call"):
         monkeypatch.setattr(subprocess, name, None)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import threading
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pytest_chaos.base import Fault
+from pytest_chaos.context import RunContext
+from pytest_chaos.engine.guard import Guard
 from pytest_chaos.errors import TargetRefused
 from pytest_chaos.faults.generate_load import GenerateLoadFault, LoadTarget
+from pytest_chaos.outcome import ChaosResult
+from pytest_chaos.schema import explain, validate_spec
 from pytest_chaos.scrub import clean
-from pytest_chaos.secrecy import Redactor, is_secret_header
+from pytest_chaos.secrecy import Redactor, bare, is_secret_header, secrets_of_headers
 from pytest_chaos.settings import Settings
 from pytest_chaos.triggers.http_answer import HttpTrigger
 
@@ -151,3 +157,94 @@ def test_a_validation_error_does_not_repeat_what_was_given() -> None:
     with pytest.raises(ValidationError) as caught:
         LoadTarget(service_url="http://127.0.0.1/", headers={"Authorization": f"{TOKEN}\n"})
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "secret", "kept"),
+    [
+        (
+            {"Authorization": "Bearer correct-horse-battery-staple"},
+            ["correct-horse-battery-staple"],
+            "Bearer",
+        ),
+        ({"Authorization": "Bearer hunt3R7"}, ["hunt3R7"], "Bearer"),
+        ({"Authorization": "Basic dXNlcg=="}, ["dXNlcg=="], "Basic"),
+        ({"Authorization": "ApiKey user:S3nt1nelZZ00"}, ["S3nt1nelZZ00"], "ApiKey"),
+        ({"Authorization": 'Digest username="mufasa", realm="here"'}, ["mufasa"], "username"),
+        ({"Authorization": "correct-horse"}, ["correct-horse"], "Bearer"),
+        ({"Cookie": "session=abcdefghij; theme=darkness"}, ["abcdefghij", "darkness"], "session"),
+        ({"X-Api-Key": "S3nt{{a}}1nel"}, ["S3nt{{a}}1nel"], "X-Api-Key"),
+        ({"X-Mine": "correcthorse"}, ["correcthorse"], "X-Mine"),
+    ],
+    ids=str,
+)
+def test_every_credential_in_a_secret_header_is_found(
+    headers: dict[str, str], secret: list[str], kept: str
+) -> None:
+    redactor = Redactor((), secrets_of_headers(headers, ["x-mine"]))
+    for one in secret:
+        assert redactor.text(f"{kept}: no such token: {one}!") == f"{kept}: no such token: ***!"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("aB3/dE+fG5h=", "401 for http://api/?key=aB3%2FdE%2BfG5h%3D"),
+        ("pa\\ss\\W0rd", repr({"password": "pa\\ss\\W0rd"})),
+        ('quo"ted"', json.dumps({"password": 'quo"ted"'})),
+    ],
+)
+def test_a_value_is_found_as_others_write_it(value: str, text: str) -> None:
+    assert Redactor((), [value]).text(text).count("***") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "left"),
+    [
+        (f"https://x-access-token:{'Ab9' * 90}@host/path", "https://***@host/path"),
+        ("http://me:p's3cret@host/", "http://***@host/"),
+        ("http://me:abc s3cret@host/", "http://***@host/"),
+        ("me:s3cret@host/", "***@host/"),
+        ("http://host/?token=abc s3cret", "http://host/?***"),
+        ("http://host/?why", "http://host/?why"),
+        ("http://host/path", "http://host/path"),
+    ],
+)
+def test_what_is_no_usable_url_is_shown_bare(url: str, left: str) -> None:
+    assert bare(url) == left
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://x-access-token:s3cret{'Ab9' * 90}@127.0.0.1/",
+        "http://me:p's3cret@127.0.0.1/",
+        "http://me:abc s3cret@127.0.0.1/",
+        "me:s3cret@127.0.0.1/",
+        "http://127.0.0.1:1/?token=abc s3cret",
+    ],
+)
+def test_a_refused_url_is_told_without_its_secrets(url: str) -> None:
+    entry = {"trigger": {"type": "time"}, "action": {"type": "generate_load", "target": {"service_url": url}}}
+    with pytest.raises(ValidationError) as wrong:
+        validate_spec(entry)
+    assert "s3cret" not in "".join(explain(wrong.value, entry))
+    with pytest.raises(TargetRefused) as refused:
+        Guard().check(url)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_repr_shows_no_query_and_nothing_that_a_fault_calls_secret() -> None:
+    assert "s3cret" not in repr(fault(service_url="{{SHOP}}/?token=s3cret"))
+
+    class Login(Fault):
+        type: Literal["login"] = "login"
+        password: str = ""
+
+        def secrets(self, settings: Settings) -> list[str]:
+            return [self.password, *super().secrets(settings)]
+
+        def inject(self, ctx: RunContext, chaos_active_event: threading.Event | None = None) -> ChaosResult:
+            raise NotImplementedError
+
+    assert repr(Login(password="s3cret-0")) == "Login(type='login', password='***')"
