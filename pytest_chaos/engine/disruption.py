@@ -181,11 +181,10 @@ class Disruption:
 
     def start(self) -> None:
         """Start the thread; the trigger's clock starts now."""
-        self._thread = threading.Thread(
-            target=self._run, name=f"pytest-chaos-{self.spec.name[:40]}", daemon=True
-        )
+        thread = threading.Thread(target=self._run, name=f"pytest-chaos-{self.spec.name[:40]}", daemon=True)
         self._note("planned")
-        self._thread.start()
+        thread.start()
+        self._thread = thread
         if self.spec.trigger.listens:  # what the first line of the body does must be heard
             self._wait_listening()
         if self.watch is not None:

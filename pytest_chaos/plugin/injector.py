@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -31,7 +32,8 @@ class Injection:
         outcomes: one for each spec, once the block has ended.
         active: set while the first of them is really under way.
         check: whether leaving the block raises unless every disruption held.
-        told: whether the test was told of the outcomes; if not, they decide about it in the end.
+        told: whether what was raised reached the test, as far as that is known; if not, the outcomes decide about it in
+            the end.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Injection:
         self._settings = settings
         self._test = test
         self._home = home
+        self._task: asyncio.Task[Any] | None = None
+        self._has_spoken = False
         self._entered = False
         self._abandoned = False
         self._run: Run | None = None
@@ -158,12 +162,19 @@ class Injection:
     @property
     def is_heard(self) -> bool:
         """Tell whether what is raised here reaches the test: in a thread of its own it may reach nobody."""
+        self._task = _current_task()
         return threading.get_ident() == self._home
+
+    @property
+    def is_unheard(self) -> bool:
+        """Tell whether nobody was told, as it turned out: neither here nor by whoever should have awaited the task."""
+        return not self.told or _is_unasked(self._task)
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the test of outcomes that it does not know yet: by raising, or in a note on its own failure."""
-        if self.told:
+        if self.told or self._has_spoken:
             return
+        self._has_spoken = True
         self.told = self.is_heard
         if error is not None:
             # The test may expect this error, but not that nothing was proven.
@@ -204,6 +215,18 @@ class Injection:
                 self._tell(error)
         self._tell(error)
         return False
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop
+        return None
+
+
+def _is_unasked(task: asyncio.Task[Any] | None) -> bool:
+    """Tell whether ``task`` has ended with an error that nobody has asked for; asyncio itself complains of it late."""
+    return task is not None and bool(getattr(task, "_log_traceback", False))
 
 
 def _body(error: BaseException | None) -> Body:
@@ -251,7 +274,9 @@ class ChaosInjector:
     @property
     def untold(self) -> list[ChaosOutcome]:
         """The outcomes that the body was not told of, such as of what it left running; they decide about the test."""
-        return [outcome for one in self._injections if one.check and not one.told for outcome in one.outcomes]
+        return [
+            outcome for one in self._injections if one.check and one.is_unheard for outcome in one.outcomes
+        ]
 
     @property
     def left_to_the_test(self) -> list[ChaosOutcome]:

@@ -230,6 +230,32 @@ def test_it(chaos_injector):
     thread.start()
     thread.join()
 """,
+    "a task that nobody awaits": """
+import asyncio
+
+def test_it(chaos_injector):
+    async def disrupt():
+        async with chaos_injector.inject(staged(play="fails")): pass
+
+    async def body():
+        task = asyncio.create_task(disrupt())
+        await asyncio.wait([task])
+
+    asyncio.run(body())
+""",
+    "a timeout that is expected": """
+import asyncio
+
+def test_it(chaos_injector):
+    async def body():
+        try:
+            async with asyncio.timeout(0.2), chaos_injector.inject(staged(delay_seconds=60), wait="none"):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            pass
+
+    asyncio.run(body())
+""",
     "a thread in which nothing started": """
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_it(chaos_injector):
@@ -260,6 +286,52 @@ def test_it(chaos_injector):
 """,
     )
     assert ended.words == {"test_it": "passed"}, ended.stdout
+
+
+def test_an_error_that_was_awaited_and_dealt_with_is_the_tests_own_affair(inner: InnerPytest) -> None:
+    ended = run(
+        inner,
+        """
+import asyncio
+from pytest_chaos.errors import NotHeld
+
+def test_it(chaos_injector):
+    async def disrupt():
+        async with chaos_injector.inject(staged(play="fails")): pass
+
+    async def body():
+        with pytest.raises(NotHeld):
+            await asyncio.create_task(disrupt())
+
+    asyncio.run(body())
+""",
+    )
+    assert ended.words == {"test_it": "passed"}, ended.stdout
+
+
+def test_a_machine_that_has_no_thread_left(inner: InnerPytest) -> None:
+    ended = run(
+        inner,
+        """
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == "pytest-chaos-a rush":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+@pytest.mark.chaos(staged())
+def test_it(): raise SystemError
+""",
+    )
+    assert ended.words == {"test_it": "error"}, ended.stdout
+    assert ended.test().verdicts == ["inconclusive"]
+    assert "can't start new thread" in ended.stdout
+    assert "cannot join" not in ended.stdout
 
 
 # ------------------------------------------------------------------ gates
