@@ -112,8 +112,8 @@ def _credentials(value: str) -> Iterator[str]:
 
 def _forms(value: str) -> set[str]:
     """Return a secret as it is, and as others may write it: in a URL, in JSON, in a ``repr``."""
-    written = {quote(value), quote(value, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1]}
-    return {value, value.strip(), unquote(value)} | written
+    in_urls = {quote(value, safe, errors="replace") for safe in ("", "/")}
+    return {value, value.strip(), unquote(value), json.dumps(value)[1:-1], repr(value)[1:-1]} | in_urls
 
 
 def bare(url: str) -> str:

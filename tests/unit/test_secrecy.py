@@ -192,6 +192,7 @@ def test_every_credential_in_a_secret_header_is_found(
         ("aB3/dE+fG5h=", "401 for http://api/?key=aB3%2FdE%2BfG5h%3D"),
         ("pa\\ss\\W0rd", repr({"password": "pa\\ss\\W0rd"})),
         ('quo"ted"', json.dumps({"password": 'quo"ted"'})),
+        ("no text: \udcff", "no text: \udcff"),
     ],
 )
 def test_a_value_is_found_as_others_write_it(value: str, text: str) -> None:
