@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -21,8 +22,26 @@ from tests.support.waiting import eventually
 # Modules that start hundreds of runs, browsers or terminals: `make test` leaves them out, `make test-all` does not.
 _SLOW = frozenset(
     f"test_{name}"
-    for name in ("failure_texts", "progress", "report_in_browser", "triggers_timeouts", "verify_hostile")
+    for name in (
+        "benchmarks",
+        "docs",
+        "failure_texts",
+        "progress",
+        "read",
+        "report_in_browser",
+        "secrets",
+        "triggers_docs",
+        "triggers_timeouts",
+        "verify_hostile",
+        "write_a_fault",
+    )
 )
+
+
+# Whoever runs the suite under nohup, or in the background of a script, has these ignored; what it starts would be deaf, too.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
