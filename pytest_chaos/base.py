@@ -54,10 +54,10 @@ class Discreet(BaseModel):
         for name, value in super().__repr_args__():
             if name == "headers" and isinstance(value, dict):
                 yield name, dict.fromkeys(value, MASK)
-            elif isinstance(value, str) and "?" in value:
-                yield name, redactor.text(bare(value))
+            elif isinstance(value, str):
+                yield name, redactor.text(bare(value) if "?" in value else value)
             else:
-                yield name, redactor.text(value) if isinstance(value, str) else value
+                yield name, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from pytest_chaos.errors import SpecError
 from pytest_chaos.notation import Plain
 from pytest_chaos.placeholders import fill
 from pytest_chaos.registry import Registry
-from pytest_chaos.secrecy import MASK
+from pytest_chaos.secrecy import MASK, Redactor
 from pytest_chaos.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -225,6 +225,10 @@ class ChaosSpec(BaseModel):
     def secrets(self, settings: Settings) -> list[str]:
         """Return values of trigger and action that must stand in no output."""
         return [*self.trigger.secrets(settings), *self.action.secrets(settings)]
+
+    def redactor(self, settings: Settings) -> Redactor:
+        """Return what keeps these, and what the settings call secret, out of text."""
+        return Redactor(settings.secrets, self.secrets(settings))
 
     def filled(self, variables: Mapping[str, str]) -> ChaosSpec:
         """Return the spec with its placeholders filled, validated again.

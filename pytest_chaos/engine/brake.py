@@ -36,7 +36,7 @@ class Brake:
         try:
             failure = self._question.ask()
         except Exception as error:  # noqa: BLE001 - whatever breaks here: a brake that cannot be relied on stops
-            failure = self.broken = f"{error}"
+            failure = self.broken = str(error)
         if failure is not None:
             self._disruption.abort(failure, broke=True)
             self._disruption.cut_off()

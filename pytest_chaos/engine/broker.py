@@ -123,12 +123,6 @@ class Broker:
         if not wanted:
             return []
         directory = folder("locks")
-        try:
-            if not self._swept:
-                _sweep(directory)
-                self._swept = True
-        except OSError as error:
-            raise ChaosError(f"the locks in {directory} cannot be used: {error}") from None
         patience_s, why = self._timeout_s, "chaos_lock_timeout"
         if wanted[0] < max(holding, default="") and patience_s > _OUT_OF_ORDER_S:
             patience_s = _OUT_OF_ORDER_S
@@ -136,6 +130,9 @@ class Broker:
         deadline = _Deadline(time.monotonic() + patience_s, f"within {patience_s:g} s ({why})")
         taken: list[Lock] = []
         try:
+            if not self._swept:
+                _sweep(directory)
+                self._swept = True
             for key in wanted:
                 path = directory / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
                 taken.append(self._take(key, path, who, shared, deadline, cancelled))

@@ -67,7 +67,7 @@ def unrun(
     return [
         _told(
             spec,
-            Redactor(settings.secrets, spec.secrets(settings)),
+            spec.redactor(settings),
             settings,
             verdict=verdict,
             reason=reason,

@@ -108,7 +108,7 @@ class Disruption:
     @cached_property
     def redactor(self) -> Redactor:
         """Keeps the secrets of this spec out of what is said of it."""
-        return Redactor(self.settings.secrets, self.spec.secrets(self.settings))
+        return self.spec.redactor(self.settings)
 
     @property
     def state(self) -> State:
@@ -166,7 +166,7 @@ class Disruption:
     def cut_off(self) -> None:
         """End its processes, whether it has heeded ``stop`` by now or not."""
         if self.aborted is not None and self._thread is not None:
-            self.finished.wait(_HEEDS_WITHIN_S)
+            self.finished.wait(max(0.0, self.moments["stopped"] + _HEEDS_WITHIN_S - time.monotonic()))
             self._processes.end_all()
 
     def check_steady_state(self) -> None:

@@ -12,7 +12,6 @@ from pytest_chaos.engine.guard import LOOPBACK, Guard
 from pytest_chaos.engine.run import Wait
 from pytest_chaos.outcome import Line, Text
 from pytest_chaos.placeholders import names
-from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
 
@@ -101,7 +100,7 @@ def plan_disruption(
         recover_within=spec.recover_within,
         warnings=[*plan.warnings, *_warnings(spec, wait, targets)],
     )
-    redactor = Redactor(settings.secrets, spec.secrets(settings))
+    redactor = spec.redactor(settings)
     free = ("name", "trigger", "summary", "argv", "targets", "warnings")
     return DisruptionPlan.model_validate(redactor.fields(told.model_dump(), *free))
 

@@ -56,7 +56,6 @@ class Injection:
         self._test = test
         self._home = home
         self._task: asyncio.Task[Any] | None = None
-        self._has_spoken = False
         self._entered = False
         self._abandoned = False
         self._run: Run | None = None
@@ -124,7 +123,7 @@ class Injection:
 
     def _tell_of_a_bad_start(self) -> None:
         if self.outcomes and not self._settings.disable:
-            self.told = self.is_heard
+            self.note_telling()
             raise NotHeld(text.failure(self.outcomes, "chaos_injector:"), self.outcomes)
 
     def stop(self) -> None:
@@ -159,11 +158,10 @@ class Injection:
     def _unrun(self, verdict: Verdict, reason: str) -> list[ChaosOutcome]:
         return unrun(self._specs, verdict, reason, test=self._test, settings=self._settings)
 
-    @property
-    def is_heard(self) -> bool:
-        """Tell whether what is raised here reaches the test: in a thread of its own it may reach nobody."""
+    def note_telling(self) -> None:
+        """Note that the test is told here and now: in a thread of its own that may reach nobody."""
         self._task = _current_task()
-        return threading.get_ident() == self._home
+        self.told = threading.get_ident() == self._home
 
     @property
     def is_unheard(self) -> bool:
@@ -172,10 +170,9 @@ class Injection:
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the test of outcomes that it does not know yet: by raising, or in a note on its own failure."""
-        if self.told or self._has_spoken:
+        if self.told:
             return
-        self._has_spoken = True
-        self.told = self.is_heard
+        self.note_telling()
         if error is not None:
             # The test may expect this error, but not that nothing was proven.
             self.told &= not any(one.verdict.proves_nothing for one in self.outcomes)
@@ -213,7 +210,8 @@ class Injection:
         finally:  # a block that is left by a cancellation may be cancelled again here; its own failure tells enough
             if error is not None:
                 self._tell(error)
-        self._tell(error)
+        if error is None:
+            self._tell(None)
         return False
 
 
@@ -377,7 +375,7 @@ class ChaosInjector:
         _end_together(chosen, Body.passed)
         outcomes = [outcome for one in chosen for outcome in one.end(Body.passed)]
         for one in chosen:
-            one.told = one.is_heard
+            one.note_telling()
         bad = [outcome for one in chosen if one.check for outcome in one.outcomes if outcome.verdict.fails]
         if bad:
             raise NotHeld(text.failure(bad, "chaos_injector:"), bad)
@@ -417,6 +415,6 @@ def _or_raise(made: Injection | SpecError) -> Injection:
 
 
 def refused(reason: str, *, test: str, name: str = "unreadable spec") -> ChaosOutcome:
-    """Return the outcome of something that could not even be read as a spec."""
+    """Return the outcome of something that was no spec that could be started."""
     result = ChaosResult(success=False, injected_fault="unknown", error=reason)
     return ChaosOutcome(name=name, verdict=Verdict.inconclusive, reason=reason, result=result, test=test)

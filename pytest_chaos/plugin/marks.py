@@ -19,7 +19,6 @@ from pytest_chaos.placeholders import names
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.schema import explain, explain_in_file, validate_spec
 from pytest_chaos.scrub import shown
-from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.sources import Sources
 from pytest_chaos.spec import ChaosSpec
@@ -172,8 +171,7 @@ def check_specs(
                 if not names(url):
                     guard.check(url)
         except TargetRefused as error:
-            told = Redactor(settings.secrets, spec.secrets(settings)).text(f"{spec.name!r}: {error}")
-            raise SpecError(told) from None
+            raise SpecError(spec.redactor(settings).text(f"{spec.name!r}: {error}")) from None
     _check_order(specs)
     if wait is not None:
         return wait

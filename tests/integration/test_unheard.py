@@ -21,6 +21,16 @@ def until(condition, within_s=10):
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
+def refuse_threads(monkeypatch, name):
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
 """
 
 
@@ -69,14 +79,7 @@ def test_a_brake_without_a_thread_stops_what_it_watches(inner: InnerPytest) -> N
         """
 @pytest.fixture
 def chaos_verifiers(monkeypatch):
-    start = threading.Thread.start
-
-    def refuse(thread):
-        if thread.name == "pytest-chaos-check":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    refuse_threads(monkeypatch, "pytest-chaos-check")
     return {"budget": lambda: True}
 
 @pytest.mark.chaos({**staged(), "abort_when": "budget", "verify_every": 0.02})
@@ -315,14 +318,7 @@ def test_a_machine_that_has_no_thread_left(inner: InnerPytest) -> None:
         """
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    start = threading.Thread.start
-
-    def refuse(thread):
-        if thread.name == "pytest-chaos-a rush":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    refuse_threads(monkeypatch, "pytest-chaos-a rush")
 
 @pytest.mark.chaos(staged())
 def test_it(): raise SystemError
