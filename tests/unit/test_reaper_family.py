@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Generator
 
 import pytest
@@ -107,6 +108,42 @@ def test_what_cannot_be_ended_is_told() -> None:
         earlier = one._replace(start=one.start - 1)  # nothing reaches it
         assert family.end(lambda: {earlier}, within_s=0.05) == {earlier}
         process.kill()
+
+
+def test_a_machine_that_stood_still_is_no_reason_to_call_anybody_left() -> None:
+    """The one round that there was time for ends with the signal: nobody has seen yet what came of it."""
+    rounds = 0
+
+    def members() -> set[family.Seen]:
+        nonlocal rounds
+        rounds += 1
+        time.sleep(0.1 if rounds == 1 else 0)
+        return {one} if family.lives(one) else set()
+
+    with subprocess.Popen(python(SLEEP)) as process:
+        one = seen(process.pid)
+        assert family.end(members, within_s=0.05) == set()
+
+
+def test_only_who_becomes_another_program_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of the kernel never have an environment; there are hundreds, and each look at them must be cheap."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    kernels = [
+        pid
+        for pid in family.all_pids()
+        if (stat := family.stat_of(pid)) and stat.flags & family._KERNEL_THREAD
+    ]
+    ended = subprocess.Popen(python("pass"))
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert not any(family.carries(pid, b"NAME=") for pid in [*kernels, ended.pid])
+    ended.wait()
+    assert not family.carries(ended.pid, b"NAME=")
+    assert waited == []
+    with subprocess.Popen(["/bin/sleep", "60"], env={}) as bare:  # looks just as one does for a moment
+        assert not family.carries(bare.pid, b"NAME=")
+        bare.kill()
+    assert len(waited) > 1
 
 
 def test_a_variable_is_found_by_its_whole_name_and_how_its_value_begins() -> None:

@@ -142,7 +142,7 @@ def test_what_it_lists_is_ended_with_its_descendants(private: Path) -> None:
             path = write(private, {"pid": seen.pid, "start": seen.start, "argv": "..."})
             left = list(ledger.left_in(str(private)))
             assert sorted(one.pid for one in left) == sorted(pids)
-            assert all(one.ended for one in left)
+            assert not any(one.state for one in left)
             assert not any(map(is_running, pids))
             assert not path.exists()
         finally:
@@ -168,6 +168,22 @@ def test_nobody_else_is_signalled(
         assert list(ledger.left_in(str(private))) == []
         assert is_running(seen.pid)
         assert not path.exists()
+
+
+def test_who_withstands_stays_in_it_and_its_state_is_told(
+    private: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a process does that waits for a broken disk, which no signal ends."""
+    monkeypatch.setattr(family, "send", lambda *_: None)
+    monkeypatch.setattr(ledger, "_END_S", 0.05)
+    with bystander() as seen:
+        path = write(private, {"pid": seen.pid, "start": seen.start, "argv": "..."})
+        reaper = Reaper()
+        reaper._report(ledger.left_in(str(private)))
+        assert is_running(seen.pid)
+        assert path.exists()
+    told = f"python (process {seen.pid}), left by a reaper that was killed, is still running and cannot be ended: its state is S"
+    assert reaper.found == caplog.messages == [told]
 
 
 def test_that_of_a_reaper_that_lives_is_let_alone(private: Path) -> None:

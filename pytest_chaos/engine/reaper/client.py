@@ -187,7 +187,8 @@ class Reaper:
 
     def _report(self, left: Iterable[Left]) -> None:
         for one in left:
-            what = "was still running and was ended" if one.ended else "is still running and cannot be ended"
+            unended = f"is still running and cannot be ended: its state is {one.state}"
+            what = unended if one.state else "was still running and was ended"
             self.found.append(f"{one.program} (process {one.pid}), left by a reaper that was killed, {what}")
             log.warning(self.found[-1])
 

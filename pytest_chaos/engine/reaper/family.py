@@ -18,6 +18,9 @@ HAS_PROC = os.path.exists("/proc/self/stat")
 _HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 _TRIES = 3
 _PAUSES_S = (0.0005, 0.01)
+_ROUNDS = 10
+_KERNEL_THREAD = 0x00200000
+"""``PF_KTHREAD`` among the flags of a process (Linux, include/linux/sched.h). It has no environment, ever."""
 
 
 class Seen(NamedTuple):
@@ -33,6 +36,7 @@ class Stat(NamedTuple):
     state: str
     parent: int
     session: int
+    flags: int
     start: int
 
 
@@ -42,7 +46,7 @@ def stat_of(pid: int) -> Stat | None:
     if text is None:
         return None
     fields = text[text.rindex(b")") + 2 :].split()
-    return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+    return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[6]), int(fields[19]))
 
 
 def see(pid: int) -> Seen | None:
@@ -74,6 +78,11 @@ def carries(pid: int, mark: bytes) -> bool:
     for _ in range(_TRIES):
         if variables := _read(f"/proc/{pid}/environ"):
             return b"\0" + mark in b"\0" + variables
+        if variables is None:  # it is gone, or somebody else's
+            return False
+        stat = stat_of(pid)
+        if stat is None or stat.state in "ZX" or stat.flags & _KERNEL_THREAD:
+            return False
         time.sleep(_PAUSES_S[0])  # a process that becomes another program has none for a moment
     return False
 
@@ -141,10 +150,15 @@ def end(family: Callable[[], set[Seen]], *, within_s: float) -> set[Seen]:
 
     They are frozen before anybody is killed: what is frozen cannot fork, and as long as every parent is
     alive nobody can be overlooked, not even one with a session and an environment of its own.
+
+    Some rounds there are, however late it is: on a machine that stands still for a while a single one may
+    take all of the time, and nobody has been looked at since being killed.
     """
     deadline = time.monotonic() + within_s
     pause, longest = _PAUSES_S
+    rounds = 0
     while True:
+        rounds += 1
         frozen: set[Seen] = set()
         while fresh := family() - frozen:
             for one in fresh:
@@ -152,7 +166,7 @@ def end(family: Callable[[], set[Seen]], *, within_s: float) -> set[Seen]:
             frozen |= fresh
         for one in frozen:
             send(one, signal.SIGKILL)
-        if not frozen or time.monotonic() > deadline:
+        if not frozen or (rounds >= _ROUNDS and time.monotonic() > deadline):
             return frozen
         time.sleep(pause)
         pause = min(longest, 2 * pause)

@@ -24,11 +24,11 @@ _PAUSE_S = 0.002
 
 
 class Left(NamedTuple):
-    """A process that outlived its reaper, and whether it could be ended now."""
+    """A process that outlived its reaper, and the state in which it withstands its end (``D``, say); none if it was ended."""
 
     pid: int
     program: str
-    ended: bool
+    state: str
 
 
 def create(directory: str) -> tuple[str, int]:
@@ -64,7 +64,7 @@ def settle(path: str, *, within_s: float = 0.0) -> list[Left]:
         with open(descriptor, encoding="utf-8", errors="replace", closefd=False) as file:
             header, *entries = [_parsed(line) for line in file] or [{}]
         left = _end_all(os.path.basename(path), entries) if header == _here() else []
-        if all(one.ended for one in left):  # else it is looked at again
+        if not any(one.state for one in left):  # else it is looked at again
             with suppress(OSError):
                 os.unlink(path)
         return left
@@ -96,7 +96,8 @@ def _end_all(name: str, entries: list[dict[str, Any]]) -> list[Left]:
 
     programs = {one: family.program_of(one.pid) for one in still_there()}
     unended = family.end(still_there, within_s=_END_S)
-    return [Left(one.pid, program, one not in unended) for one, program in sorted(programs.items())]
+    states = {one: stat.state for one in filter(family.lives, unended) if (stat := family.stat_of(one.pid))}
+    return [Left(one.pid, program, states.get(one, "")) for one, program in sorted(programs.items())]
 
 
 def _here() -> dict[str, Any]:
