@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from pytest_chaos import FAULTS, ChaosResult, Fault
+from pytest_chaos import FAULTS, ChaosResult, Fault, clocks
 from pytest_chaos.base import Plan
 from pytest_chaos.context import RunContext
 from pytest_chaos.errors import FaultFailed
@@ -63,12 +62,12 @@ class PauseFault(Fault):
             os.kill(pid, signal.SIGSTOP)
             while not _is_stopped(pid):
                 ctx.sleep(0.001)
-            began = time.monotonic()
+            began = clocks.monotonic()
             active.set()  # only now: it was seen to stand still
             ctx.stop.wait(None if self.duration is None else seconds(self.duration))
             if not _is_stopped(pid):
                 raise FaultFailed("resumed", f"somebody else let process {pid} go on")
-            paused_s = time.monotonic() - began
+            paused_s = clocks.monotonic() - began
         finally:
             active.clear()  # first: it never says that the process stands still when it does not
             _resume(pid)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Event
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from pytest_chaos import clocks
 from pytest_chaos.context import RunContext
 from pytest_chaos.errors import Cancelled, TriggerTimeout
 from pytest_chaos.milestones import Milestone
@@ -91,7 +91,7 @@ class Fault(Discreet, ABC):
     type: str
 
     @abstractmethod
-    def inject(self, ctx: RunContext, chaos_active_event: threading.Event | None = None) -> ChaosResult:
+    def inject(self, ctx: RunContext, chaos_active_event: Event | None = None) -> ChaosResult:
         """Do the harm; block until it is over.
 
         Set ``chaos_active_event`` once the harm is really under way, not when it was asked for.
@@ -185,7 +185,7 @@ class TimedTrigger(Trigger):
 
     @abstractmethod
     def watch(self, ctx: RunContext, until: float) -> bool:
-        """Return True as soon as it came about, False at the moment ``until`` of ``time.monotonic()``.
+        """Return True as soon as it came about, False at the moment ``until`` of ``clocks.monotonic()``.
 
         Put what was seen so far into ``ctx.seen``.
 
@@ -202,7 +202,7 @@ class TimedTrigger(Trigger):
         """
         skip = self.on_timeout == "skip"
         try:
-            came = self.watch(ctx, time.monotonic() + self.timeout_s)
+            came = self.watch(ctx, clocks.monotonic() + self.timeout_s)
         except Cancelled:
             if skip:
                 raise TriggerTimeout(f"it did not fire {self.in_words()} before the end", skip=True) from None

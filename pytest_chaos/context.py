@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event, Lock
 from typing import IO, Any, Protocol
 
+from pytest_chaos import clocks
 from pytest_chaos.errors import Cancelled, ChaosError
 from pytest_chaos.milestones import Milestones
 from pytest_chaos.settings import Settings
 
 Span = tuple[float, float]
-"""A stretch of time: start and end on the clock of ``time.monotonic()``, in seconds."""
+"""A stretch of time: start and end on the clock of ``clocks.monotonic()``, in seconds."""
 
 
 def intersect(some: Sequence[Span], others: Sequence[Span]) -> list[Span]:
@@ -92,7 +92,7 @@ class Measured:
 class Slice:
     """What a meter counted in one stretch of time.
 
-    ``at`` is its start on the clock of ``time.monotonic()``; ``codes`` maps status to count, -1 stands for no
+    ``at`` is its start on the clock of ``clocks.monotonic()``; ``codes`` maps status to count, -1 stands for no
     response; latencies are seconds, None where nothing was sent.
     """
 
@@ -136,18 +136,18 @@ class Meter(Protocol):
         """Return all that was measured, cut into stretches of ``width_s`` seconds that are counted from ``origin``."""
 
 
-class ActiveEvent(threading.Event):
+class ActiveEvent(Event):
     """An event that remembers when it was set: the spans in which the harm was under way.
 
     ``set`` opens a span, ``clear`` closes it; setting it twice is one span.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = clocks.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._spans: list[Span] = []
         self._since: float | None = None
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def set(self) -> None:
         """Note the moment, then wake everybody who waits."""
@@ -205,7 +205,7 @@ class RunContext:
     task_id: str
     env: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Event = field(default_factory=Event)
     deadline: float | None = None
     authored: Mapping[str, Any] = field(default_factory=dict)
     ordinal: int = 1
@@ -214,7 +214,7 @@ class RunContext:
     note: Callable[[str], None] = lambda _moment: None
     meter: Meter | None = None
     milestones: Milestones = field(default_factory=Milestones)
-    listening: threading.Event = field(default_factory=threading.Event)
+    listening: Event = field(default_factory=Event)
     seen: str = ""
 
     def sleep(self, seconds: float) -> None:

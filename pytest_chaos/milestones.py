@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from threading import Condition, Event
 
+from pytest_chaos import clocks
 from pytest_chaos.errors import Cancelled
 
 Milestone = tuple[str, str]
@@ -21,12 +21,12 @@ class Milestones:
 
     def __init__(self) -> None:
         self._reached: dict[Milestone, float] = {}
-        self._changed = threading.Condition()
+        self._changed = Condition()
 
     def reach(self, kind: str, name: str) -> None:
         """Note that a milestone was reached, and wake those who wait for it. The first time counts."""
         with self._changed:
-            self._reached.setdefault((kind, name), time.monotonic())
+            self._reached.setdefault((kind, name), clocks.monotonic())
             self._changed.notify_all()
 
     def names(self, kind: str) -> list[str]:
@@ -34,8 +34,8 @@ class Milestones:
         with self._changed:
             return [name for one, name in self._reached if one == kind]
 
-    def wait(self, milestone: Milestone, *, until: float, stop: threading.Event) -> bool:
-        """Wait for ``milestone`` until that moment of ``time.monotonic()``; tell whether it was reached.
+    def wait(self, milestone: Milestone, *, until: float, stop: Event) -> bool:
+        """Wait for ``milestone`` until that moment of ``clocks.monotonic()``; tell whether it was reached.
 
         Raises:
             Cancelled: ``stop`` was set first.
@@ -44,7 +44,7 @@ class Milestones:
             while milestone not in self._reached:
                 if stop.is_set():
                     raise Cancelled("asked to stop while waiting")
-                left = until - time.monotonic()
+                left = until - clocks.monotonic()
                 if left <= 0:
                     return False
                 self._changed.wait(min(left, _POLL_S))

@@ -6,8 +6,8 @@ import difflib
 import importlib
 import pkgutil
 import sys
-import threading
 from importlib.metadata import entry_points
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from pytest_chaos.errors import SpecError
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
         self.group = group
         self._classes: dict[str, type[T]] = {}
         self._broken: dict[str, str] = {}
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._loaded = False
 
     def register(self, tag: str) -> Callable[[type[T]], type[T]]:

@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
+from pytest_chaos import clocks
 from pytest_chaos.agent._gemini_answers import Key, in_words, no_answer_within, reply_from
 from pytest_chaos.agent.protocol import Reply, Tool, ToolResult
 from pytest_chaos.errors import ModelError
@@ -96,7 +96,7 @@ class GeminiClient:
 
     def _open(self, key: Key, system: str, tools: Sequence[Tool]) -> GeminiConversation | ModelError:
         """Return the conversation, or why there is none. The frames that see the key end here."""
-        closed = threading.Event()
+        closed = Event()
         try:
             config = _config(system, tools, self._max_output_tokens)
             sdk = _connect(key, closed, api_version=self._api_version, timeout_s=self._timeout_s)
@@ -117,7 +117,7 @@ class GeminiConversation:
         self,
         sdk: Sdk,
         key: Key,
-        closed: threading.Event,
+        closed: Event,
         *,
         model: str,
         config: types.GenerateContentConfig,
@@ -132,7 +132,7 @@ class GeminiConversation:
         self._history: list[types.Content] = []
         self._messages: SimpleQueue[str | Sequence[ToolResult] | None] = SimpleQueue()
         self._answers: SimpleQueue[Reply | ModelError] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="pytest-chaos-gemini", daemon=True)
+        self._thread = Thread(target=self._serve, name="pytest-chaos-gemini", daemon=True)
         self._thread.start()
 
     def send(self, message: str | Sequence[ToolResult], over: Callable[[], object]) -> Reply | None:
@@ -154,9 +154,9 @@ class GeminiConversation:
         return answer
 
     def _answer(self, over: Callable[[], object]) -> Reply | ModelError | None:
-        limit = time.monotonic() + self._timeout_s
+        limit = clocks.monotonic() + self._timeout_s
         while not over():
-            left = limit - time.monotonic()
+            left = limit - clocks.monotonic()
             if left <= 0:
                 return ModelError(f"gemini: {no_answer_within(self._timeout_s)}")
             with suppress(Empty):
@@ -208,7 +208,7 @@ def _key() -> Key:
     return Key(variable, secret)
 
 
-def _connect(key: Key, closed: threading.Event, *, api_version: str | None, timeout_s: float) -> Sdk:
+def _connect(key: Key, closed: Event, *, api_version: str | None, timeout_s: float) -> Sdk:
     from google.genai import Client, types  # noqa: PLC0415 - half a second and an extra, for who asks a model
 
     def refuse_when_closed(_request: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pytest_chaos import clocks
 from pytest_chaos.agent.protocol import Client, Conversation, Reply, Stop, Tool, ToolCall, ToolResult
 from pytest_chaos.errors import ModelError, ToolRefused
 from pytest_chaos.scrub import clean, clean_json
@@ -75,7 +75,7 @@ def run_tool_loop(
     def over() -> Stop | None:
         if cancelled():
             return Stop.cancelled
-        return Stop.deadline if deadline is not None and time.monotonic() >= deadline else None
+        return Stop.deadline if deadline is not None and clocks.monotonic() >= deadline else None
 
     with closing(client.start(system, tools)) as conversation:
         while report.turns < max_turns:

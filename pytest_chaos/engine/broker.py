@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from json import dumps, loads
+from os import getpid
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pytest_chaos import clocks
 from pytest_chaos.engine.private import folder
 from pytest_chaos.errors import Cancelled, ChaosError
 from pytest_chaos.scrub import clean
@@ -23,7 +24,7 @@ _OUT_OF_ORDER_S: Final = 5.0
 
 
 class _Deadline(NamedTuple):
-    """A moment of ``time.monotonic()``, and in words how it came about."""
+    """A moment of ``clocks.monotonic()``, and in words how it came about."""
 
     at: float
     words: str
@@ -41,7 +42,7 @@ class Lock:
         self._path = path
         self._descriptor = descriptor
         self._shared = shared
-        self._id = f"{os.getpid()}.{time.monotonic_ns()}"
+        self._id = f"{getpid()}.{clocks.monotonic()}"
         _held.add(self)
 
     def say(self, who: str) -> None:
@@ -49,11 +50,11 @@ class Lock:
         if not self._shared:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
-        self._note({"key": self.key, "process": os.getpid(), "who": who, "since": time.time()})
+        self._note({"key": self.key, "process": getpid(), "who": who, "since": clocks.wall()})
 
     def _note(self, about: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, json.dumps({**about, "id": self._id}).encode() + b"\n")
+            os.write(self._descriptor, dumps({**about, "id": self._id}).encode() + b"\n")
 
     def release(self) -> None:
         """Let it go. Its file is removed by whoever holds it alone, so that files do not pile up."""
@@ -127,7 +128,7 @@ class Broker:
         if wanted[0] < max(holding, default="") and patience_s > _OUT_OF_ORDER_S:
             patience_s = _OUT_OF_ORDER_S
             why = "the test holds other locks, and two such tests could wait for each other: name all with lock=[...] on its mark"
-        deadline = _Deadline(time.monotonic() + patience_s, f"within {patience_s:g} s ({why})")
+        deadline = _Deadline(clocks.monotonic() + patience_s, f"within {patience_s:g} s ({why})")
         taken: list[Lock] = []
         try:
             if not self._swept:
@@ -148,7 +149,7 @@ class Broker:
         self, key: str, path: Path, who: str, shared: bool, deadline: _Deadline, cancelled: Callable[[], bool]
     ) -> Lock:
         """Queue up first: else those who share a lock could keep out for ever whoever wants it alone."""
-        tell_at = time.monotonic() + _TELL_AFTER_S
+        tell_at = clocks.monotonic() + _TELL_AFTER_S
         queue = path.with_suffix(".next")
         turn: Lock | None = None
         lock = None if queue.exists() else _try(key, path, shared=shared)
@@ -159,7 +160,7 @@ class Broker:
                 turn = turn or _try(key, queue)
                 if turn is not None and (lock := _try(key, path, shared=shared)) is not None:
                     break
-                now = time.monotonic()
+                now = clocks.monotonic()
                 if cancelled():
                     raise Cancelled("asked to stop while waiting for a lock")
                 if now >= deadline.at:
@@ -170,7 +171,7 @@ class Broker:
                 if now >= tell_at:
                     tell_at = now + 12 * _TELL_AFTER_S
                     self._tell(f"chaos: {who} waits for {key}: {_holder(path)}")
-                time.sleep(_POLL_S)
+                clocks.sleep(_POLL_S)
         finally:
             self._waiting.remove(waited)
             if turn is not None:
@@ -212,11 +213,11 @@ def _holder(path: Path) -> str:
         OSError, ValueError, LookupError, TypeError, AttributeError
     ):  # it is just being written
         for line in path.read_text(encoding="utf-8").splitlines():
-            about: dict[str, Any] = json.loads(line)
+            about: dict[str, Any] = loads(line)
             if about.get("left") or not _is_alive(about["process"]):
                 held.pop(about["id"], None)
             else:
-                told = f"{clean(about['who'], 200)} (process {about['process']}) for {time.time() - about['since']:.0f} s"
+                told = f"{clean(about['who'], 200)} (process {about['process']}) for {clocks.wall() - about['since']:.0f} s"
                 held[about["id"]] = told
     return f"held by {' and by '.join(held.values()) or 'somebody who does not say more'}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-import threading
 from collections.abc import Callable, Mapping
+from threading import Thread
 from typing import Any
 
 from pytest_chaos.errors import SpecError
@@ -66,9 +66,7 @@ class Question:
             except BaseException as error:  # noqa: BLE001 - a check fails by raising; pytest.fail raises a BaseException
                 errors.append(_words(error))
 
-        thread = threading.Thread(
-            target=self._context.copy().run, args=(ask,), name="pytest-chaos-check", daemon=True
-        )
+        thread = Thread(target=self._context.copy().run, args=(ask,), name="pytest-chaos-check", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # a machine that is short of threads

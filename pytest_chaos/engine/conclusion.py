@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_chaos import clocks
 from pytest_chaos.context import Measured, Span, intersect, total_seconds
 from pytest_chaos.engine.disruption import Disruption
 from pytest_chaos.engine.series import series_of
@@ -91,7 +91,7 @@ def _outcome(one: Disruption, **said: Any) -> ChaosOutcome:
         timeline=one.timeline(),
         verify=one.watch.report() if one.watch else None,
         test=one.ctx.task_id,
-        started_at=time.time() - (time.monotonic() - one.origin),
+        started_at=clocks.wall() - (clocks.monotonic() - one.origin),
         spec_as_written=one.written,
         **said,
     )

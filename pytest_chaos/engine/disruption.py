@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property
+from threading import Condition, Event, Thread
 
+from pytest_chaos import clocks
 from pytest_chaos.context import ActiveEvent, RunContext
 from pytest_chaos.engine.brake import Brake
 from pytest_chaos.engine.checks import Check
@@ -50,7 +51,7 @@ class Disruption:
         written: the spec as it was authored, as plain JSON.
         finished: set when the fault's thread has ended.
         result: what the fault said of itself, once finished.
-        moments: named moments of ``time.monotonic()``; ``origin`` is the start of setup.
+        moments: named moments of ``clocks.monotonic()``; ``origin`` is the start of setup.
         cancelled: why the trigger or the fault ended early, if that is so.
         skipped: why the trigger wants the test to be skipped, if it does.
         aborted: why it was stopped before its time, if it was.
@@ -76,8 +77,8 @@ class Disruption:
         self.spec = spec
         self.written = masked(authored)
         self.result: ChaosResult | None = None
-        self.finished = threading.Event()
-        self._changed = threading.Condition()
+        self.finished = Event()
+        self._changed = Condition()
         self.active = _Announced(lambda: self._reached(State.active))
         self._task_id = task_id
         self.settings = settings
@@ -93,7 +94,7 @@ class Disruption:
         self.brake: Brake | None = None
         self.aborted: Aborted | None = None
         self._processes = Processes()
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self.ctx = RunContext(
             task_id,
             settings=settings,
@@ -166,7 +167,7 @@ class Disruption:
     def cut_off(self) -> None:
         """End its processes, whether it has heeded ``stop`` by now or not."""
         if self.aborted is not None and self._thread is not None:
-            self.finished.wait(max(0.0, self.moments["stopped"] + _HEEDS_WITHIN_S - time.monotonic()))
+            self.finished.wait(max(0.0, self.moments["stopped"] + _HEEDS_WITHIN_S - clocks.monotonic()))
             self._processes.end_all()
 
     def check_steady_state(self) -> None:
@@ -181,7 +182,7 @@ class Disruption:
 
     def start(self) -> None:
         """Start the thread; the trigger's clock starts now."""
-        thread = threading.Thread(target=self._run, name=f"pytest-chaos-{self.spec.name[:40]}", daemon=True)
+        thread = Thread(target=self._run, name=f"pytest-chaos-{self.spec.name[:40]}", daemon=True)
         self._note("planned")
         thread.start()
         self._thread = thread
@@ -193,9 +194,9 @@ class Disruption:
             self.brake.start()
 
     def _wait_listening(self) -> None:
-        deadline = time.monotonic() + self.settings.start_timeout_s
+        deadline = clocks.monotonic() + self.settings.start_timeout_s
         while not (self.ctx.listening.wait(_POLL_S) or self.finished.is_set() or self.ctx.stop.is_set()):
-            if time.monotonic() > deadline:
+            if clocks.monotonic() > deadline:
                 self.deaf = True
                 return
 
@@ -230,19 +231,19 @@ class Disruption:
         """What went wrong with ending its processes, if anything did."""
         return self._processes.failure
 
-    def wait_active_again(self, unless: threading.Event) -> bool:
+    def wait_active_again(self, unless: Event) -> bool:
         """Wait until it is active; return False once it is over, or after ``let_go`` of ``unless``."""
         with self._changed:
             self._changed.wait_for(lambda: self.active.is_set() or self.finished.is_set() or unless.is_set())
         return self.active.is_set() and not unless.is_set()
 
-    def let_go(self, waiting: threading.Event) -> None:
+    def let_go(self, waiting: Event) -> None:
         """Set ``waiting`` and wake whoever waits with it."""
         waiting.set()
         self._announce()
 
     def seconds(self, moment: float) -> float:
-        """Return a moment of ``time.monotonic()`` in seconds since the start of setup."""
+        """Return a moment of ``clocks.monotonic()`` in seconds since the start of setup."""
         return round(moment - self.origin, 6)
 
     def give_up_checking(self) -> None:
@@ -311,9 +312,9 @@ class Disruption:
     def _wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:
             self._changed.wait_for(lambda: done() or self.finished.is_set() or "fired" in self.moments)
-            fired = self.moments.get("fired", time.monotonic())
+            fired = self.moments.get("fired", clocks.monotonic())
             self._changed.wait_for(
-                lambda: done() or self.finished.is_set(), fired + timeout_s - time.monotonic()
+                lambda: done() or self.finished.is_set(), fired + timeout_s - clocks.monotonic()
             )
         return done()
 
@@ -329,9 +330,10 @@ class Disruption:
         moment = clean(self.redactor.text(str(moment)), 100)
         if len(self.moments) >= _MAX_MOMENTS and moment not in self.moments:
             return
-        self.moments[moment] = time.monotonic()
-        log.info("%s: %r %s", self._task_id, self.redactor.text(self.spec.name), moment)
+        self.moments[moment] = clocks.monotonic()
         self._announce()
+        with suppress(Exception):  # of somebody's log filter, say: it must not keep us from stopping anything
+            log.info("%s: %r %s", self._task_id, self.redactor.text(self.spec.name), moment)
 
 
 class _Announced(ActiveEvent):

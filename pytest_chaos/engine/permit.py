@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import Final
 
 from pytest_chaos.errors import ChaosError
@@ -36,8 +36,8 @@ class AbortFile:
     def __init__(self, settings: Settings, abort: Callable[[str], None]) -> None:
         self._settings = settings
         self._abort = abort
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pytest-chaos-abort-file", daemon=True)
+        self._over = Event()
+        self._thread = Thread(target=self._run, name="pytest-chaos-abort-file", daemon=True)
 
     def start(self) -> None:
         """Begin to look, if the project names such a file: once right now, then again and again."""

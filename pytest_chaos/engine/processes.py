@@ -6,8 +6,9 @@ import contextlib
 import os
 import select
 import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from os import getpid
+from threading import Lock
 from typing import IO, Final
 
 from pytest_chaos.engine.reaper.client import Reaper, Spawned, killed, reaper_of_this_process
@@ -30,10 +31,10 @@ class OwnedProcess:
         self.pid = spawned.pid
         self.stdout: IO[bytes] = os.fdopen(spawned.stdout, "rb")
         self.stderr: IO[bytes] = os.fdopen(spawned.stderr, "rb")
-        self._owner = os.getpid()
+        self._owner = getpid()
         self._leash = spawned.leash
         self._lost = spawned.lost
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._said: bytes | None = None
 
     def interrupt(self) -> None:
@@ -85,7 +86,7 @@ class OwnedProcess:
 
     def _tell(self, order: Callable[[socket.socket], object]) -> None:
         """Give an order, unless it is over. A fork of the process that owns it has no say."""
-        if os.getpid() != self._owner:
+        if getpid() != self._owner:
             return
         with self._lock, contextlib.suppress(OSError):
             if self._said is None:
@@ -118,9 +119,9 @@ class Processes:
     def __init__(self) -> None:
         self.failure = ""
         self._all: list[OwnedProcess] = []
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._closed = False
-        self._owner = os.getpid()
+        self._owner = getpid()
         self._reaper: Reaper | None = None
 
     def spawn(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> OwnedProcess:
@@ -144,7 +145,7 @@ class Processes:
 
     def end_all(self) -> None:
         """End whatever is left, and refuse to start more. In a fork of the process that started them it does nothing."""
-        if os.getpid() != self._owner:
+        if getpid() != self._owner:
             return
         with self._lock:
             self._closed = True

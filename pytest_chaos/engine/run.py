@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from threading import Thread
 from typing import Final
 
+from pytest_chaos import clocks
 from pytest_chaos.context import Span
 from pytest_chaos.engine.checks import Check, find_check
 from pytest_chaos.engine.conclusion import conclude, refused, worth_checking
@@ -138,12 +138,12 @@ class Run:
                     self._culprit = disruption
                     disruption.gave_up = "it was not over in time (wait='done')"
                     raise NotStarted(f"{disruption.spec.name!r} was not over")
-            self._over = time.monotonic()
+            self._over = clocks.monotonic()
             _recover(self.to_recover(Body.passed))
 
     def body_starts(self) -> None:
         """Note that the body begins now; under ``wait="none"`` the triggers' clocks start."""
-        self._body_started = time.monotonic()
+        self._body_started = clocks.monotonic()
         if self.wait is Wait.none:
             self._start()
 
@@ -170,7 +170,7 @@ class Run:
     def body_ends(self) -> None:
         """Note that the body has ended, and ask everything to stop."""
         if self._body_ended is None:
-            self._body_ended = time.monotonic()
+            self._body_ended = clocks.monotonic()
         self.stop()
 
     def stop(self) -> None:
@@ -185,9 +185,9 @@ class Run:
 
     def settle(self) -> None:
         """Wait for everything to stop."""
-        deadline = time.monotonic() + self._settings.stop_timeout_s
+        deadline = clocks.monotonic() + self._settings.stop_timeout_s
         for disruption in self.disruptions:
-            disruption.join(max(0.1, deadline - time.monotonic()))
+            disruption.join(max(0.1, deadline - clocks.monotonic()))
 
     def to_recover(self, body: Body) -> list[Disruption]:
         """Return the disruptions for which it matters how the system is afterwards."""
@@ -214,7 +214,7 @@ class Run:
         return self.outcomes
 
     def _start(self) -> None:
-        self._began = time.monotonic()
+        self._began = clocks.monotonic()
         self._abort_file.start()
         for disruption in self.disruptions:
             disruption.start()
@@ -229,17 +229,17 @@ class Run:
 
     def _window(self) -> Span | None:
         if self.wait is Wait.done:
-            return None if self._began is None else (self._began, self._over or time.monotonic())
+            return None if self._began is None else (self._began, self._over or clocks.monotonic())
         if self._body_started is None:
             return None
-        return self._body_started, self._body_ended or time.monotonic()
+        return self._body_started, self._body_ended or clocks.monotonic()
 
     def _conclude(self, disruption: Disruption, body: Body) -> ChaosOutcome:
         ended = "body_failed" if body is Body.failed else "body_ended"
         moments = {
             "body_started": self._body_started,
             ended: self._body_ended,
-            "judged": time.monotonic(),
+            "judged": clocks.monotonic(),
         }
         for moment, at in moments.items():
             if at is not None:
@@ -279,9 +279,7 @@ def end_all(runs: Sequence[Run], body: Body) -> None:
 def _recover(disruptions: Sequence[Disruption]) -> None:
     """Ask the checks of all of them at once, since each one's clock runs from its own end."""
     watched = [one for one in disruptions if one.watch is not None]
-    threads = [
-        threading.Thread(target=one.recover, name="pytest-chaos-recovery", daemon=True) for one in watched
-    ]
+    threads = [Thread(target=one.recover, name="pytest-chaos-recovery", daemon=True) for one in watched]
     try:
         for thread in threads:
             thread.start()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ class Sampler:
         self._disruption = disruption
         self._ask = ask
         self._every_s = every_s
-        self._enough = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pytest-chaos-sampler", daemon=True)
+        self._enough = Event()
+        self._thread = Thread(target=self._run, name="pytest-chaos-sampler", daemon=True)
 
     def start(self) -> None:
         """Begin to wait for the disruption."""

@@ -12,7 +12,7 @@ _FEW, _MANY = 5, 600
 def series_of(meter: Meter, origin: float) -> Series | None:
     """Return what ``meter`` counted by second: by tenth of a second if it was over within five, coarser if it was long.
 
-    Stretches are counted from ``origin`` on the clock of ``time.monotonic()``. None if nothing was measured.
+    Stretches are counted from ``origin`` on the clock of ``clocks.monotonic()``. None if nothing was measured.
     """
     width = 1.0
     slices = meter.slices(origin, width)

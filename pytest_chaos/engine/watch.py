@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
+from pytest_chaos import clocks
 from pytest_chaos.engine.checks import Check, Question
 from pytest_chaos.engine.sampler import Sampler
 from pytest_chaos.outcome import CheckFailure, VerifyReport
@@ -38,7 +38,7 @@ class Watch:
         self._tries = 0
         self.recovered_s: float | None = None
         self._sampler = Sampler(disruption, self._sample, every_s=disruption.spec.verify_every)
-        self._given_up = threading.Event()
+        self._given_up = Event()
         self.broke_during: str | None = None
         self.broke_after: str | None = None
         self.broken: str | None = None
@@ -111,7 +111,7 @@ class Watch:
         while not self._given_up.is_set():
             self._tries += 1
             failure = self._ask("after")
-            now = time.monotonic()
+            now = clocks.monotonic()
             pause = every
             if failure is None:
                 passes.append(now)
@@ -144,7 +144,7 @@ class Watch:
 
     def _ask(self, phase: str) -> str | None:
         """Return None if the check held, else why not; one that cannot be used is kept in ``broken``."""
-        began = time.monotonic()
+        began = clocks.monotonic()
         try:
             failure = self._question.ask()
         except Exception as error:  # noqa: BLE001 - a check that cannot be used is our error to report

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
+from pytest_chaos import clocks
 from pytest_chaos.agent.chaos_agent import SYSTEM, ChaosAgent
 from pytest_chaos.agent.clients import client_for
 from pytest_chaos.agent.loop import LoopReport
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class LoadSession:
     """Run the loads of one fault when the agent asks for them, and be the meter of them all."""
 
-    def __init__(self, fault: GenerateLoadFault, ctx: RunContext, active: threading.Event) -> None:
+    def __init__(self, fault: GenerateLoadFault, ctx: RunContext, active: Event) -> None:
         self._fault = fault
         self._ctx = ctx
         self._active = active
@@ -48,7 +48,7 @@ class LoadSession:
     def run(self) -> ChaosResult:
         """Let the agent run its loads. Raises ``Cancelled`` if nothing was measured before the stop."""
         ctx, settings = self._ctx, self._ctx.settings
-        began = time.monotonic()
+        began = clocks.monotonic()
         agent: LoopReport | None = None
         try:
             self._fault.plan(settings)
@@ -71,7 +71,7 @@ class LoadSession:
         except ChaosError as error:
             self._failure = error
             agent = agent or getattr(error, "report", None)
-        return self._result(agent, time.monotonic() - began)
+        return self._result(agent, clocks.monotonic() - began)
 
     # ------------------------------------------------------------------ what the agent may do
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import threading
+from threading import Event
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -189,7 +189,7 @@ class GenerateLoadFault(Fault):
         fitting = max(2, math.ceil((qps or self.target.qps) * _ANSWER_WITHIN_S))
         return self.target.concurrency or min(fitting, settings.caps.max_concurrency)
 
-    def inject(self, ctx: RunContext, chaos_active_event: threading.Event | None = None) -> ChaosResult:
+    def inject(self, ctx: RunContext, chaos_active_event: Event | None = None) -> ChaosResult:
         """Run the load until its duration is over or ``ctx.stop`` is set, and say what was measured.
 
         The agent that the settings name decides on the numbers, inside the bounds of spec and caps.
@@ -197,7 +197,7 @@ class GenerateLoadFault(Fault):
         Raises:
             Cancelled: ``ctx.stop`` was set before a request was measured.
         """
-        return LoadSession(self, ctx, chaos_active_event or threading.Event()).run()
+        return LoadSession(self, ctx, chaos_active_event or Event()).run()
 
     def argv(
         self,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import threading
-import time
 from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from threading import Lock
 
+from pytest_chaos import clocks
 from pytest_chaos.context import Slice, Span
 
 _LINE = re.compile(
@@ -29,7 +29,7 @@ _EDGES_S = [
 class AccessLog:
     """The requests of one or more loads: when each started, how long it took, and what came back.
 
-    One thread feeds it, others may ask at any time. Moments are on the clock of ``time.monotonic()``;
+    One thread feeds it, others may ask at any time. Moments are on the clock of ``clocks.monotonic()``;
     the log holds wall-clock time, so the distance between the two clocks is taken anew for each piece
     that is read, and a stepped clock misplaces at most what was in flight.
     """
@@ -39,13 +39,13 @@ class AccessLog:
         self._latencies = array("d")
         self._codes = array("h")
         self._ok = array("b")
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._answered = 0
         self._failed = 0
 
     def feed(self, lines: Sequence[bytes]) -> int:
         """Take lines from the start of ``lines`` as long as they are log lines; return how many were."""
-        offset = time.monotonic() - time.time()
+        offset = clocks.monotonic() - clocks.wall()
         taken = 0
         with self._lock:
             for line in lines:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from json import loads
+from threading import Event, Thread
 from typing import IO, Any, Final
 
+from pytest_chaos import clocks
 from pytest_chaos.context import Process, Span, Spawn
 from pytest_chaos.errors import Cancelled, FaultFailed
 from pytest_chaos.fortio.accesslog import AccessLog
@@ -24,7 +24,7 @@ _READ: Final = 64 * 1024
 _MAX_REPORT: Final = 4 * 1024 * 1024
 
 
-class _Stdout(threading.Thread):
+class _Stdout(Thread):
     """Feed log lines to the access log as they come; keep what follows them, the JSON."""
 
     def __init__(self, stream: IO[bytes], log: AccessLog) -> None:
@@ -33,7 +33,7 @@ class _Stdout(threading.Thread):
         self._log = log
         self.tail = b""
         self.logged = 0
-        self.closed = threading.Event()
+        self.closed = Event()
 
     def run(self) -> None:
         rest = b""
@@ -55,19 +55,19 @@ class _Stdout(threading.Thread):
             self._stream.close()
 
 
-class _Stderr(threading.Thread):
+class _Stderr(Thread):
     """Drain standard error (a full pipe would block fortio for good); find the marker, keep the last lines."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(name="pytest-chaos-fortio-stderr", daemon=True)
         self._stream = stream
         self._last: deque[bytes] = deque(maxlen=40)
-        self.begun = threading.Event()
+        self.begun = Event()
         self.threads = 0
         self.started = 0.0
         self.failures_before_start = 0
         self.transport_error = ""
-        self.closed = threading.Event()
+        self.closed = Event()
 
     def run(self) -> None:
         try:
@@ -76,7 +76,7 @@ class _Stderr(threading.Thread):
                     self.transport_error = _unquoted(found[1])
                     self.failures_before_start += not self.begun.is_set()
                 elif not self.begun.is_set() and (marker := MARKER.match(line)):
-                    self.started = time.monotonic()
+                    self.started = clocks.monotonic()
                     self.threads = int(marker[1])
                     self.begun.set()
                 self._last.append(line)
@@ -97,7 +97,7 @@ class FortioRun:
     """One fortio process. Call ``run``; afterwards the process is gone, whatever happened."""
 
     def __init__(self, argv: Sequence[str], *, qps: int, spawn: Spawn, log: AccessLog) -> None:
-        self._spawned = time.monotonic()
+        self._spawned = clocks.monotonic()
         try:
             self._process: Process = spawn(argv)
         except OSError as error:
@@ -117,12 +117,12 @@ class FortioRun:
     def run(
         self,
         *,
-        stop: threading.Event,
+        stop: Event,
         seconds: float | None,
         limit_s: float,
         start_within_s: float,
         grace_s: float,
-        active: threading.Event,
+        active: Event,
     ) -> Mapping[str, Any]:
         """Wait for the measured phase, let it last, end it with exactly one SIGINT, and read the report.
 
@@ -135,16 +135,16 @@ class FortioRun:
             Cancelled: ``stop`` came before the measured phase.
         """
         try:
-            self._await_marker(stop, time.monotonic() + start_within_s)
+            self._await_marker(stop, clocks.monotonic() + start_within_s)
             self._await_answer(stop)
             if self._answers:
                 active.set()
             self._last_until(stop, self._err.started + min(limit_s, limit_s if seconds is None else seconds))
-            self._stopped = time.monotonic()
+            self._stopped = clocks.monotonic()
             active.clear()
             return self._end(grace_s)
         finally:
-            self._stopped = self._stopped or time.monotonic()
+            self._stopped = self._stopped or clocks.monotonic()
             active.clear()
             self._process.kill()
             self._process.wait(5)
@@ -165,7 +165,7 @@ class FortioRun:
             return None
         first = self._log.earliest(self._since)
         began = self._err.started if first is None else min(max(first, self._spawned), self._err.started)
-        return began, self._stopped or time.monotonic()
+        return began, self._stopped or clocks.monotonic()
 
     @property
     def threads(self) -> int:
@@ -181,7 +181,7 @@ class FortioRun:
     def _answers(self) -> int:
         return self._log.answered - self._answered_before
 
-    def _await_marker(self, stop: threading.Event, deadline: float) -> None:
+    def _await_marker(self, stop: Event, deadline: float) -> None:
         while not self._err.begun.is_set():
             if self._err.closed.is_set() or self._out.closed.is_set():
                 self._err.closed.wait(2)
@@ -190,25 +190,25 @@ class FortioRun:
             if stop.wait(_POLL_S):
                 unanswered = self._unanswered() if self._err.failures_before_start else ""
                 raise Cancelled("asked to stop before fortio's measured phase began" + unanswered)
-            if time.monotonic() > deadline:
+            if clocks.monotonic() > deadline:
                 raise FaultFailed(
                     "never_started",
                     f"fortio did not begin its measured phase in time{self._unanswered()}; "
                     f"it said: {self._err.words()}. {ASK_DOCTOR}",
                 )
 
-    def _await_answer(self, stop: threading.Event) -> None:
+    def _await_answer(self, stop: Event) -> None:
         """Wait for the first answer; give up on a target that answered no warm-up and nothing for a second since."""
         threads = max(1, self._err.threads)
         dead = self._err.failures_before_start >= threads
         while not self._answers and not stop.is_set() and not self._out.closed.is_set():
-            quiet = time.monotonic() - self._err.started
+            quiet = clocks.monotonic() - self._err.started
             if dead and quiet > 1 and self._out.logged >= min(threads, max(1, int(self._qps * quiet / 2))):
                 raise FaultFailed("no_response", f"the target answered no request at all{self._unanswered()}")
             stop.wait(_POLL_S)
 
-    def _last_until(self, stop: threading.Event, end: float) -> None:
-        while (left := end - time.monotonic()) > 0 and not stop.wait(min(left, 0.05)):
+    def _last_until(self, stop: Event, end: float) -> None:
+        while (left := end - clocks.monotonic()) > 0 and not stop.wait(min(left, 0.05)):
             if self._out.closed.is_set():
                 raise FaultFailed(
                     "died",
@@ -270,7 +270,7 @@ def read_report(raw: bytes) -> Mapping[str, Any]:
     if not text:
         raise FaultFailed("no_json", f"fortio ended without its JSON report. {ASK_DOCTOR}")
     try:
-        report: dict[str, Any] = json.loads(text)
+        report: dict[str, Any] = loads(text)
     except (ValueError, RecursionError) as error:
         at = getattr(error, "pos", 0)
         cut = text.startswith("{") and (at >= len(text) or "Unterminated string" in str(error))
@@ -294,7 +294,7 @@ def read_report(raw: bytes) -> Mapping[str, Any]:
 
 def _unquoted(literal: bytes) -> str:
     try:
-        return clean(str(json.loads(literal)), 200)
+        return clean(str(loads(literal)), 200)
     except ValueError:
         return clean(literal.decode(errors="replace"), 200)
 

@@ -15,11 +15,12 @@ from typing import Any, overload
 
 import pytest
 
+from pytest_chaos import clocks
 from pytest_chaos.context import Span
 from pytest_chaos.outcome import ChaosOutcome, Verdict
 
 _FIXTURE = pytest.StashKey[Any]()
-_STEADY_CLOCKS = (time.perf_counter, time.monotonic)
+_STEADY_CLOCKS = (time.perf_counter, time.monotonic)  # noqa: TID251 - somebody may have chosen it for a benchmark
 _FIGURES = ("asked_qps", "delivered_qps", "errors", "p99_s")
 
 
@@ -41,7 +42,7 @@ class Rounds(Sequence[Span]):
         round is only certain to have begun after the one before it.
         """
         # What runs between two rounds takes caches from the next one, and so shows in figures of less than a microsecond: be brief.
-        begun, ended, clock = self._begins.append, self._ends.append, time.monotonic
+        begun, ended, clock = self._begins.append, self._ends.append, clocks.monotonic
         before = clock()
 
         def note(duration: float) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
+from threading import Event, Lock, get_ident
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -47,7 +47,7 @@ class Injection:
         home: int,
     ) -> None:
         self.outcomes: list[ChaosOutcome] = []
-        self.active = threading.Event()
+        self.active = Event()
         self.check = check
         self.told = False
         self._specs = specs
@@ -59,7 +59,7 @@ class Injection:
         self._entered = False
         self._abandoned = False
         self._run: Run | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @property
     def names(self) -> list[str]:
@@ -161,7 +161,7 @@ class Injection:
     def note_telling(self) -> None:
         """Note that the test is told here and now: in a thread of its own that may reach nobody."""
         self._task = _current_task()
-        self.told = threading.get_ident() == self._home
+        self.told = get_ident() == self._home
 
     @property
     def is_unheard(self) -> bool:
@@ -255,14 +255,14 @@ class ChaosInjector:
         self._milestones = milestones
         self._settings = settings
         self._test = test
-        self._home = threading.get_ident()
+        self._home = get_ident()
         self._injections: list[Injection] = []
         self._refused: list[ChaosOutcome] = []
 
     @property
-    def active(self) -> threading.Event:
+    def active(self) -> Event:
         """The event of the disruption that was started last: set while it is really under way."""
-        return self._injections[-1].active if self._injections else threading.Event()
+        return self._injections[-1].active if self._injections else Event()
 
     @property
     def outcomes(self) -> list[ChaosOutcome]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Generator, Sequence
 
 import pytest
 
+from pytest_chaos import clocks
 from pytest_chaos.engine.conclusion import unrun
 from pytest_chaos.engine.reaper.client import reaper_of_this_process
 from pytest_chaos.engine.run import NotStarted, end_all
@@ -79,7 +79,7 @@ class Lifecycle:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Note when setup begins, the zero of the timeline. Of a test whose first mark a fixture adds, it is the start."""
-        item.stash[_SETUP_BEGAN] = time.monotonic()
+        item.stash[_SETUP_BEGAN] = clocks.monotonic()
         if (problem := self._runs.problem_of(item)) is not None:
             attempt = self._attempt(item)
             self._abandon(item, attempt, problem)
@@ -115,7 +115,7 @@ class Lifecycle:
         attempt = item.stash.get(ATTEMPT, None)
         if attempt is None:
             attempt = item.stash[ATTEMPT] = Attempt(
-                marked=Marked(), origin=item.stash.get(_SETUP_BEGAN, None) or time.monotonic()
+                marked=Marked(), origin=item.stash.get(_SETUP_BEGAN, None) or clocks.monotonic()
             )
             attempt.benchmark.watch(fixture_of(item))
         try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from threading import RLock
 from typing import Final, TextIO
 
 _BETWEEN: Final = "  |  "
@@ -39,7 +39,7 @@ class Terminal:
         self._draw = draw
         self._descriptor = os.dup(stream.fileno())
         self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._clear = ""
         self._write = stream.write
         stream.write = self._write_in_peace  # type: ignore[method-assign] # the one door that all writers use

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ async def off_loop(function: Callable[[], T], cancelled: Callable[[], None] = la
     If the task is cancelled, ``cancelled`` is called once so that ``function`` can end early; its end is
     awaited all the same before the cancellation goes on.
     """
-    done = threading.Event()
+    done = Event()
     values: list[T] = []
     errors: list[BaseException] = []
 
@@ -32,7 +32,7 @@ async def off_loop(function: Callable[[], T], cancelled: Callable[[], None] = la
         finally:
             done.set()
 
-    threading.Thread(target=work, name="pytest-chaos-off-loop", daemon=True).start()
+    Thread(target=work, name="pytest-chaos-off-loop", daemon=True).start()
     sleep = _sleep()
     try:
         # Polling is the one way of waiting for a thread that cancels alike under every kind of loop.

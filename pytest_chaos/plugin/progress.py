@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
-import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
+from pytest_chaos import clocks
 from pytest_chaos.plugin.liverow import Terminal, behind, below
 from pytest_chaos.plugin.telling import uncaptured
 from pytest_chaos.scrub import clean
@@ -63,9 +63,9 @@ class Progress:
         self._sources: list[Callable[[], Iterable[str]]] = []
         self._workers: dict[str, list[str]] = {}
         self._asleep = False
-        self._over = threading.Event()
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="pytest-chaos-progress", daemon=True)
+        self._over = Event()
+        self._lock = Lock()
+        self._thread = Thread(target=self._run, name="pytest-chaos-progress", daemon=True)
 
     def watch(self, run: Run) -> None:
         """Show how ``run`` goes, until it is judged."""
@@ -168,10 +168,10 @@ def in_words(one: Disruption) -> str:
     """Return what a disruption does right now: name, state, seconds, and the figures of a load; nothing once it is over."""
     name = _visible(one.redactor.text(one.spec.name))
     if (ended := one.recovering_since) is not None:
-        return f"{name}: recovering {time.monotonic() - ended:.0f} s"
+        return f"{name}: recovering {clocks.monotonic() - ended:.0f} s"
     if one.finished.is_set() or not one.was_started:
         return ""
-    now = time.monotonic()
+    now = clocks.monotonic()
     since = one.moments.get("fired", one.moments.get("planned", now))
     return f"{name}: {one.state} {now - since:.0f} s{_figures(one)}"
 

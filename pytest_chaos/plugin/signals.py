@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 import weakref
 from collections.abc import Callable
+from signal import getsignal
+from signal import signal as handle
+from threading import current_thread, get_ident, main_thread
 from types import FrameType
 from typing import Final
 
 import pytest
+
+from pytest_chaos import clocks
 
 _HEEDED: Final = (signal.SIGTERM, signal.SIGHUP)
 _ONE_AND_THE_SAME_S: Final = 1.0
@@ -40,10 +43,10 @@ class Signals:
         self._tests += 1
         self._session = item.session
         item.addfinalizer(self._one_less)
-        if threading.current_thread() is threading.main_thread():  # no other one may
+        if current_thread() is main_thread():  # no other one may
             for number in _HEEDED:
-                if signal.getsignal(number) is signal.SIG_DFL:
-                    signal.signal(number, self._receive)
+                if getsignal(number) is signal.SIG_DFL:
+                    handle(number, self._receive)
                     self._taken.append(number)
 
     def deliver(self) -> None:
@@ -62,19 +65,19 @@ class Signals:
     def _give_back(self) -> None:
         while self._taken:
             number = self._taken.pop()
-            if signal.getsignal(number) == self._receive:  # or else a test has set one, which is its affair
-                signal.signal(number, signal.SIG_DFL)
+            if getsignal(number) == self._receive:  # or else a test has set one, which is its affair
+                handle(number, signal.SIG_DFL)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         """Interrupt the session; again, if asked again later: what was raised in a finalizer, Python has dropped."""
         if self._session is None or not (self._tests or self._received):
-            signal.signal(number, signal.SIG_DFL)  # a test has put us back after our time
+            handle(number, signal.SIG_DFL)  # a test has put us back after our time
             os.kill(os.getpid(), number)
             return
         self._received = self._received or signal.Signals(number)
         self._session.shouldstop = f"ended by {self._received.name}"  # even if a test swallows what follows
-        if time.monotonic() >= self._deaf_until:
-            self._deaf_until = time.monotonic() + _ONE_AND_THE_SAME_S
+        if clocks.monotonic() >= self._deaf_until:
+            self._deaf_until = clocks.monotonic() + _ONE_AND_THE_SAME_S
             raise KeyboardInterrupt(self._received.name)
 
     def _let_forks_be(self) -> None:
@@ -95,10 +98,10 @@ class Signals:
         )
 
     def _block(self) -> None:
-        self._masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self._taken)
+        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self._taken)
 
     def _unblock(self) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident(), set()))
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident(), set()))
 
     def _leave(self) -> None:
         self._give_back()

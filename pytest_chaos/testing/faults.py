@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from unittest import SkipTest
 
 from pydantic import BaseModel, ValidationError
 
+from pytest_chaos import clocks
 from pytest_chaos.base import FAULTS, Fault
 from pytest_chaos.context import ActiveEvent
 from pytest_chaos.errors import Cancelled
@@ -167,11 +167,11 @@ class FaultContract(Contract):
                 ctx.allow(url)  # as before any run: what is outside is not touched here either
             if stop_after_s == 0:
                 ctx.stop.set()
-            began = time.monotonic()
+            began = clocks.monotonic()
             thread.start()
             moved.wait(self.active_within_s if stop_after_s is None else stop_after_s)
             ctx.stop.set()
-            asked = time.monotonic()
+            asked = clocks.monotonic()
             thread.join(self.stops_within_s)
             left = ["inject() itself"] if thread.is_alive() else traces.left(asked + self.stops_within_s)
         spans = active.spans()

@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from os import getpid
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_chaos import clocks
 from pytest_chaos.scrub import shown
 
 _PROC: Final = Path("/proc")
@@ -73,9 +73,9 @@ class Traces:
     loggers: Mapping[str, tuple[Any, ...]] = field(default_factory=_loggers)
 
     def left(self, until: float) -> list[str]:
-        """Return in words what has come since and is still there at ``until`` of ``time.monotonic()``."""
-        while (found := [*self._new()]) and time.monotonic() < until:
-            time.sleep(_POLL_S)
+        """Return in words what has come since and is still there at ``until`` of ``clocks.monotonic()``."""
+        while (found := [*self._new()]) and clocks.monotonic() < until:
+            clocks.sleep(_POLL_S)
         return found
 
     def _new(self) -> Iterator[str]:

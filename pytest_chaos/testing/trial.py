@@ -19,7 +19,7 @@ class FakeClock:
     """Time that passes only while somebody waits for it, and then at once.
 
     It drives ``ctx.sleep`` and ``ctx.stop.wait`` of one thread. That is honest only for code that waits with these two:
-    ``time.sleep``, ``time.monotonic``, sockets, processes and the ``timeout`` of a trigger go by real time.
+    ``time.sleep``, ``clocks.monotonic``, sockets, processes and the ``timeout`` of a trigger go by real time.
 
     Attributes:
         now: seconds that have passed. The clock itself is a function of it, as ``ActiveEvent(clock)`` takes one.

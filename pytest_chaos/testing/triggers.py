@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import Final
 from unittest import SkipTest
 
+from pytest_chaos import clocks
 from pytest_chaos.base import TRIGGERS, Trigger
 from pytest_chaos.context import RunContext
 from pytest_chaos.errors import Cancelled, TriggerTimeout
@@ -109,13 +109,13 @@ class TriggerContract(Contract):
             thread.start()
             listening = not (happen and trigger.listens) or ctx.listening.wait(self.fires_within_s)
             early = quiet_s > 0 and over.wait(quiet_s)
-            deadline = time.monotonic() + self.fires_within_s
-            while happen and not over.is_set() and time.monotonic() < deadline:
+            deadline = clocks.monotonic() + self.fires_within_s
+            while happen and not over.is_set() and clocks.monotonic() < deadline:
                 self.make_it_happen(ctx)
                 over.wait(self.fires_within_s if trigger.listens else _AGAIN_S)
             in_time = over.is_set()
             ctx.stop.set()
-            asked = time.monotonic()
+            asked = clocks.monotonic()
             thread.join(self.stops_within_s)
             left = ["wait() itself"] if thread.is_alive() else traces.left(asked + self.stops_within_s)
         return _Waited(

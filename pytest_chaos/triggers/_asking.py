@@ -7,13 +7,13 @@ import io
 import select
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
 from functools import cached_property, partial
+from threading import Event
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
+from pytest_chaos import clocks
 from pytest_chaos.context import Address
 from pytest_chaos.errors import Cancelled
 
@@ -32,7 +32,7 @@ class NoAnswer(Exception):
 class Asker:
     """Send the same GET again and again: always to ``address``, past all proxies, following no redirect."""
 
-    def __init__(self, url: str, address: Address, *, stop: threading.Event) -> None:
+    def __init__(self, url: str, address: Address, *, stop: Event) -> None:
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._request = (
@@ -47,7 +47,7 @@ class Asker:
         """Return the status and the first bytes of the body: at most ``max_bytes``, and what has come by ``until``.
 
         Raises:
-            NoAnswer: none came, or none by the moment ``until`` of ``time.monotonic()``.
+            NoAnswer: none came, or none by the moment ``until`` of ``clocks.monotonic()``.
             Cancelled: ``stop`` was set first.
         """
         from http.client import HTTPException, HTTPResponse  # noqa: PLC0415 - only who asks has to pay for it
@@ -80,7 +80,7 @@ def _beginning(response: HTTPResponse, max_bytes: int) -> bytes:
 class _Connection:
     """A connection of which every single step ends at ``until``, or raises ``Cancelled`` soon after ``stop`` is set."""
 
-    def __init__(self, address: Address, *, until: float, stop: threading.Event) -> None:
+    def __init__(self, address: Address, *, until: float, stop: Event) -> None:
         self._until = until
         self._stop = stop
         family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
@@ -141,7 +141,7 @@ class _Connection:
     def _check(self) -> None:
         if self._stop.is_set():
             raise Cancelled("asked to stop while waiting")
-        if time.monotonic() >= self._until:
+        if clocks.monotonic() >= self._until:
             raise TimeoutError
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
+from pytest_chaos import clocks
 from pytest_chaos.errors import FaultFailed
 from pytest_chaos.triggers._pattern import MAX_BYTES
 
@@ -41,7 +41,7 @@ class Tail:
         Raises:
             FaultFailed: it is no file that can be followed.
         """
-        time.sleep(seconds)
+        clocks.sleep(seconds)
         replaced = self._replaced()  # asked first: what was written before that is still in the old file
         yield from self._lines()
         if replaced and self._at >= self._size:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from pytest_chaos import clocks
 from pytest_chaos.base import TRIGGERS, Integral, TimedTrigger
 from pytest_chaos.context import RunContext
 from pytest_chaos.notation import Url
@@ -49,11 +49,11 @@ class HttpTrigger(TimedTrigger):
         asker = Asker(self.url, ctx.allow(self.url), stop=ctx.stop)
         search = None if self.body is None else Search(self.body)
         tries, ctx.seen = 0, "no answer yet"
-        while time.monotonic() < until:
+        while clocks.monotonic() < until:
             tries += 1
             try:
                 status, body = asker.ask(
-                    min(time.monotonic() + _TRY_S, until), max_bytes=0 if search is None else MAX_BYTES
+                    min(clocks.monotonic() + _TRY_S, until), max_bytes=0 if search is None else MAX_BYTES
                 )
             except NoAnswer as error:
                 said = f"no answer: {error}"
@@ -64,9 +64,9 @@ class HttpTrigger(TimedTrigger):
                         return True
                     said += ", and its body does not match"
             # A try that had to end with the time has nothing to say of the server.
-            if time.monotonic() < until:
+            if clocks.monotonic() < until:
                 ctx.seen = f"{said}; tries: {tries}"
-            ctx.sleep(min(self.every, until - time.monotonic()))
+            ctx.sleep(min(self.every, until - clocks.monotonic()))
         return False
 
     def in_words(self) -> str:

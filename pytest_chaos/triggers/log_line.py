@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from pytest_chaos import clocks
 from pytest_chaos.base import TRIGGERS, TimedTrigger
 from pytest_chaos.context import RunContext
 from pytest_chaos.notation import Plain
@@ -79,12 +79,12 @@ class LogTrigger(TimedTrigger):
         with self._source(ctx) as source:
             ctx.listening.set()
             search = Search(self.pattern)
-            while (left := until - time.monotonic()) > 0:
+            while (left := until - clocks.monotonic()) > 0:
                 for text in source.texts(min(left, _SLICE_S)):
                     looked += 1
                     if search.finds(text):
                         return True
-                    if ctx.stop.is_set() or time.monotonic() >= until:
+                    if ctx.stop.is_set() or clocks.monotonic() >= until:
                         break
                 ctx.seen = f"{self._what()} that were looked at: {looked}{source.remark()}"
                 ctx.sleep(0)

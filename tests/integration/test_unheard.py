@@ -394,3 +394,36 @@ def test_a_spec_as_text_is_not_echoed(inner: InnerPytest) -> None:
     ended = inner(f"import pytest\n@pytest.mark.chaos({text!r})\ndef test_it(): pass\n", "--tb=short")
     assert "a spec is no text: give the mapping itself" in ended.stdout
     assert "s3ntinel" not in ended.stdout
+
+
+# ------------------------------------------------------------------ what others do with our log
+
+
+def test_a_log_filter_that_breaks_keeps_nobody_from_stopping(inner: InnerPytest) -> None:
+    ended = run(
+        inner,
+        """
+import logging
+
+class Broken(logging.Handler):
+    def handle(self, record):
+        raise KeyError("request_id")
+
+@pytest.fixture(autouse=True)
+def our_logging():
+    logger, broken = logging.getLogger(), Broken()
+    logger.addHandler(broken)
+    yield
+    logger.removeHandler(broken)
+
+@pytest.mark.chaos(staged())
+def test_it():
+    until(lambda: RUNNING)
+
+def test_afterwards():
+    assert not RUNNING
+""",
+        "--log-level=INFO",
+    )
+    assert ended.words == {"test_it": "passed", "test_afterwards": "passed"}, ended.stdout
+    assert ended.test("test_it").verdicts == ["held"]

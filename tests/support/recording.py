@@ -7,8 +7,8 @@ PYTEST_DONT_REWRITE: it is imported before pytest could, and asserts nothing.
 
 from __future__ import annotations
 
-import json
 import os
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class _Recorder:
 
     def _write(self, record: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(dumps(record) + "\n")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_chaos import clocks
 from pytest_chaos.engine import broker as module
 from pytest_chaos.engine.broker import Broker, Lock, LockTimeout
 from pytest_chaos.engine.guard import one_name
@@ -50,10 +51,7 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    time = monotonic
-
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
+    wall = monotonic
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -64,7 +62,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "clocks", clock)
     return clock
 
 
@@ -298,7 +296,7 @@ def test_an_interrupt_takes_nothing_along(monkeypatch: pytest.MonkeyPatch) -> No
 
     held = take("b")
     with monkeypatch.context() as patched:
-        patched.setattr(time, "sleep", interrupt)
+        patched.setattr(clocks, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             take("a", "b", timeout_s=300)
     assert is_free("a")

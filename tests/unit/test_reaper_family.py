@@ -10,6 +10,7 @@ from collections.abc import Generator
 
 import pytest
 
+from pytest_chaos import clocks
 from pytest_chaos.engine.reaper import family
 from tests.support.processes import is_running
 from tests.support.survivors import SLEEP, python
@@ -128,7 +129,7 @@ def test_a_machine_that_stood_still_is_no_reason_to_call_anybody_left() -> None:
 def test_only_who_becomes_another_program_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads of the kernel never have an environment; there are hundreds, and each look at them must be cheap."""
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(clocks, "sleep", waited.append)
     kernels = [
         pid
         for pid in family.all_pids()

@@ -77,7 +77,7 @@ class Scripted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: Sequence[tuple[float, Any]]) -> None:
         self._answers = iter(answers)
         self.now = 0.0
-        monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(watching, "clocks", SimpleNamespace(monotonic=lambda: self.now))
 
     def __call__(self) -> Any:
         self.now, answer = next(self._answers)

@@ -10,11 +10,12 @@ import select
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from os import getpid
 from pathlib import Path
 from subprocess import DEVNULL, Popen  # by name: tests replace them in their module
+from threading import RLock
 from typing import Final, NamedTuple
 
 from pytest_chaos.engine.private import folder
@@ -56,8 +57,8 @@ class Reaper:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        self._owner = os.getpid()
-        self._lock = threading.RLock()
+        self._owner = getpid()
+        self._lock = RLock()
         self._holders = 0
         self._running: _Running | None = None
         self._watched: dict[int, int] = {}
@@ -70,7 +71,7 @@ class Reaper:
 
     def release(self) -> None:
         """Let it go. The last one to do so ends it, with all that is left. In a fork of its owner this does nothing."""
-        if os.getpid() != self._owner:
+        if getpid() != self._owner:
             return
         with self._lock:
             self._holders -= 1
@@ -141,7 +142,7 @@ class Reaper:
         ledgers = str(folder("ledgers"))
         path, written = ledger.create(ledgers)
         ours, theirs = socket.socketpair()
-        own = _handle(os.getpid())  # opened here, where its number can only mean this process
+        own = _handle(getpid())  # opened here, where its number can only mean this process
         handles = [own, *self._watched.values()]
         passed = [theirs.fileno(), written]
         try:
@@ -198,9 +199,9 @@ def reaper_of_this_process() -> Reaper:
 
     One for each process, not for each pytest session, since sessions may run inside each other.
     """
-    found = _REAPERS.get(os.getpid())
+    found = _REAPERS.get(getpid())
     if found is None:
-        found = _REAPERS[os.getpid()] = Reaper()
+        found = _REAPERS[getpid()] = Reaper()
         if len(_REAPERS) > 1:  # what is forked for a test must not outlive the run
             found.watch(os.getppid())
     return found

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from pytest_chaos import clocks
 
 MARK = "PYTEST_CHAOS_OWNER"
 """The environment variable of every fault process: the name of its ledger, a dot, a number."""
@@ -83,7 +84,7 @@ def carries(pid: int, mark: bytes) -> bool:
         stat = stat_of(pid)
         if stat is None or stat.state in "ZX" or stat.flags & _KERNEL_THREAD:
             return False
-        time.sleep(_PAUSES_S[0])  # a process that becomes another program has none for a moment
+        clocks.sleep(_PAUSES_S[0])  # a process that becomes another program has none for a moment
     return False
 
 
@@ -154,7 +155,7 @@ def end(family: Callable[[], set[Seen]], *, within_s: float) -> set[Seen]:
     Some rounds there are, however late it is: on a machine that stands still for a while a single one may
     take all of the time, and nobody has been looked at since being killed.
     """
-    deadline = time.monotonic() + within_s
+    deadline = clocks.monotonic() + within_s
     pause, longest = _PAUSES_S
     rounds = 0
     while True:
@@ -166,9 +167,9 @@ def end(family: Callable[[], set[Seen]], *, within_s: float) -> set[Seen]:
             frozen |= fresh
         for one in frozen:
             send(one, signal.SIGKILL)
-        if not frozen or (rounds >= _ROUNDS and time.monotonic() > deadline):
+        if not frozen or (rounds >= _ROUNDS and clocks.monotonic() > deadline):
             return frozen
-        time.sleep(pause)
+        clocks.sleep(pause)
         pause = min(longest, 2 * pause)
 
 

@@ -8,14 +8,15 @@ line itself. The processes carry the file's name in their environment.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import suppress
+from json import dumps, loads
+from os import getpid
 from typing import Any, NamedTuple
 
+from pytest_chaos import clocks
 from pytest_chaos.engine.reaper import family
 from pytest_chaos.engine.reaper.family import MARK, Seen
 
@@ -38,7 +39,7 @@ def create(directory: str) -> tuple[str, int]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:  # else somebody took it for a left one before it was locked
-            os.write(descriptor, json.dumps(_here()).encode() + b"\n")
+            os.write(descriptor, dumps(_here()).encode() + b"\n")
             return path, descriptor
         os.close(descriptor)
 
@@ -57,7 +58,7 @@ def settle(path: str, *, within_s: float = 0.0) -> list[Left]:
         return []
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or not _locked(descriptor, time.monotonic() + within_s):
+        if not stat.S_ISREG(found.st_mode) or not _locked(descriptor, clocks.monotonic() + within_s):
             return []
         if not os.fstat(descriptor).st_nlink:  # somebody else has just settled it
             return []
@@ -77,9 +78,9 @@ def _locked(descriptor: int, deadline: float) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if clocks.monotonic() >= deadline:
                 return False
-            time.sleep(_PAUSE_S)
+            clocks.sleep(_PAUSE_S)
         else:
             return True
 
@@ -92,7 +93,7 @@ def _end_all(name: str, entries: list[dict[str, Any]]) -> list[Left]:
     def still_there() -> set[Seen]:
         carriers = {family.see(pid) for pid in family.all_pids() if family.carries(pid, mark)}
         ours = {one for one in listed if family.lives(one)} | {one for one in carriers if one}
-        return {one for one in family.with_descendants(ours) if one.pid != os.getpid()}
+        return {one for one in family.with_descendants(ours) if one.pid != getpid()}
 
     programs = {one: family.program_of(one.pid) for one in still_there()}
     unended = family.end(still_there, within_s=_END_S)
@@ -108,7 +109,7 @@ def _here() -> dict[str, Any]:
 def _parsed(line: str) -> dict[str, Any]:
     """Return what the line says; nothing if it was cut off by what ended the reaper."""
     try:
-        value = json.loads(line)
+        value = loads(line)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
