@@ -977,29 +977,31 @@ async def test_it(chaos_injector):
 def test_a_killed_worker_delays_nobody(inner: InnerPytest, target: Target, runtime: Path) -> None:
     run = inner(
         f"""{HEAD}
+@pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.chaos(strike({target.url!r}))
-def test_killed():
-    pathlib.Path("held").touch()
-    wait_for("about to wait")
-    time.sleep(0.2)  # not to wait for something: the other one has to try in vain
-    note("killed", time.monotonic())
-    os.kill(os.getpid(), signal.SIGKILL)
-
-@pytest.mark.chaos(strike({target.url!r}))
-def test_next(): note("next", time.monotonic())
+def test_it(number):
+    try:
+        pathlib.Path("taken").touch(exist_ok=False)
+    except FileExistsError:
+        note("next", time.monotonic())
+    else:
+        wait_for("gw0")
+        wait_for("gw1")
+        time.sleep(0.2)  # not to wait for something: the other one has to try in vain
+        note("killed", time.monotonic())
+        os.kill(os.getpid(), signal.SIGKILL)
 """,
         "-n2",
         conftest=f"""{CONFTEST}
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop():
-    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
-        wait_for("held")
-        pathlib.Path("about to wait").touch()
+    pathlib.Path(os.environ.get("PYTEST_XDIST_WORKER", "controller")).touch()
 """,
         plugins=XDIST,
     )
-    assert run.test("test_next").word == "passed", run.stdout
-    assert "worker 'gw0' crashed while running" in run.test("test_killed").longrepr
+    assert sorted(run.words.values()) == ["error", "passed"], run.stdout
+    (name,) = [name for name, word in run.words.items() if word == "error"]
+    assert re.search("worker 'gw[01]' crashed while running", run.test(name).longrepr)
     (_, killed), (_, after) = notes(run)
     assert isinstance(killed, float)
     assert isinstance(after, float)
