@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,17 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _MAX_PROBLEMS: Final = 20
 _NO_HEADER_CHARACTER: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")
 _NUMBERS: Final = {"int_type", "float_type", "bool_type"}
+_SHOULD: Final = re.compile(r"^[a-z]+ should ")
+_WANTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+"""What errors of pydantic want, in words for people who write YAML as well."""
 
 SchemaKind = Literal["entry", "file"]
 
@@ -133,7 +145,7 @@ def explain_in_file(error: ValidationError, entry: Entry) -> list[str]:
 def _problem(item: Any, entry: Any) -> Problem:
     path: tuple[Any, ...] = item["loc"]
     message = clean(item["msg"].removeprefix("Value error, "), 500)
-    message = message[0].lower() + message[1:]
+    message = _SHOULD.sub("must ", message[0].lower() + message[1:])
     if item["type"] == "extra_forbidden":
         known = _fields_at(entry, path[:-1])
         allowed = f"; allowed: {', '.join(known)}{did_you_mean(str(path[-1]), known)}" if known else ""
@@ -144,6 +156,8 @@ def _problem(item: Any, entry: Any) -> Problem:
         return Problem(path=path, message=message, place=(*path, "type"))
     if item["type"] in {"missing", "missing_type", "not_a_mapping"}:
         return Problem(path=path, message=message)
+    if item["type"] in _WANTED:
+        message = f"must be {_WANTED[item['type']]}{_for_example(entry, path)}"
     if item["type"] in _NUMBERS and isinstance(item["input"], str) and PLACEHOLDER.search(item["input"]):
         message += ", and a placeholder only ever stands for text"
     at_key = path[-1:] == ("[key]",)
@@ -173,15 +187,29 @@ def _shown(value: Any, path: Sequence[Any]) -> str:
     return Redactor(()).text(shown(bare(value) if isinstance(value, str) else value))
 
 
+def _for_example(entry: Any, path: Sequence[Any]) -> str:
+    """Return what could stand at ``path`` of ``entry``: its keys, or an example."""
+    if known := _fields_at(entry, path):
+        return f" with the keys {', '.join(known)}"
+    model = _model_at(entry, path[:-1])
+    field = model.model_fields.get(path[-1]) if model else None
+    return f", such as {json.dumps(field.examples[0])}" if field and field.examples else ""
+
+
 def _fields_at(entry: Any, path: Sequence[Any]) -> list[str]:
     """Return the keys that are allowed in the node of ``entry`` that ``path`` leads to."""
+    model = _model_at(entry, path)
+    return [*model.model_fields] if model else []
+
+
+def _model_at(entry: Any, path: Sequence[Any]) -> type[BaseModel] | None:
     model: type[BaseModel] | None = ChaosSpec
     node = entry
     for part in path:
         field = model.model_fields.get(part) if model else None
         node = node.get(part) if isinstance(node, Mapping) else None
         model = next(_models_in(field, node), None) if field else None
-    return [*model.model_fields] if model else []
+    return model
 
 
 def _models_in(field: Any, node: Any) -> Iterator[type[BaseModel]]:

@@ -56,7 +56,7 @@ class Tagged(Generic[M]):
         if not isinstance(value, Mapping):
             raise PydanticCustomError(
                 "not_a_mapping",
-                "{kind} must be a mapping, not {got}",
+                "must be a mapping with a `type`, not {got}",
                 {"kind": kind, "got": type(value).__name__},
             )
         registered = ", ".join(self.registry.keys())

@@ -30,7 +30,7 @@ chaos_spec: |
 ALLOWED = "service_url, qps, duration, concurrency, timeout, method, headers, body, min_delivered"
 BAD_LINES = [
     f"bad.yaml:3:66: action.target.qsp: unknown key; allowed: {ALLOWED}; did you mean 'qps'?",
-    "bad.yaml:3:92: action.target.headers.Cookie: input should be a valid string (got ***)",
+    "bad.yaml:3:92: action.target.headers.Cookie: must be text (got ***)",
 ]
 
 
@@ -133,7 +133,7 @@ def test_validate_copes_with_a_terminal_that_cannot_print_everything(files: Path
         check=False,
     )
     assert done.returncode == 1
-    assert done.stdout.startswith(rb"\xfc.yaml:1:10: trigger: trigger must be a mapping, not str")
+    assert done.stdout.startswith(rb"\xfc.yaml:1:10: trigger: must be a mapping with a `type`, not str")
     assert done.stderr == b""
 
 

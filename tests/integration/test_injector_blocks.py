@@ -238,7 +238,7 @@ def test_messages(inner: InnerPytest) -> None:
     assert f"chaos_injector: {unproven}" in said["block_unproven"]
     assert "the fault failed: OSError: the disk is on fire" in said["block_never_begins"]
     assert said["left_running_unproven"].startswith(f"the body passed, but {unproven}")
-    assert "trigger: trigger must be a mapping, not int" in said["bad_spec"]
+    assert "trigger: must be a mapping with a `type`, not int" in said["bad_spec"]
     assert (
         "wait must be one of 'active', 'done', 'none', not 'nonne'; did you mean 'none'?" in said["bad_wait"]
     )

@@ -254,5 +254,5 @@ def test_numbers_cannot_be_filled_in(inner: InnerPytest) -> None:
     }
     run = inner(marked(repr(spec)), "--chaos-var=QPS=3", conftest=STAGED)
     message = run.reports[0].longrepr
-    assert "action.target.qps: input should be a valid integer" in message
+    assert "action.target.qps: must be a whole number" in message
     assert "(got '{{QPS}}')" in message

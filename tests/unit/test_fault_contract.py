@@ -280,7 +280,7 @@ BAD_FAULTS: list[tuple[type[Lamp], set[str], str]] = [
     (Fused, ONCE_ACTIVE | {SEEN}, r"was not active within 5 s: OSError: the fuse has blown"),
     (CancelledTooLate, ONCE_ACTIVE, r"raised Cancelled: no more when it was to return a result"),
     (NoResult, ONCE_ACTIVE, r"returned NoneType, not a ChaosResult"),
-    (Unchecked, {RESULT}, r"returned a result that is none: success: input should be a valid boolean"),
+    (Unchecked, {RESULT}, r"returned a result that is none: success: must be a valid boolean"),
     (Changed, {RESULT}, r"returned a result that changes when it is checked again"),
     (Talkative, {RESULT}, r"was cut: output ends with '.*\.\.\. \(\d+ more characters\)'; say it in less"),
     (Encyclopaedic, {RESULT}, r"was cut: all of its details together may have 200000 characters"),
@@ -290,7 +290,7 @@ BAD_FAULTS: list[tuple[type[Lamp], set[str], str]] = [
     (NotANumber, {RESULT}, r"gives details that are no Watts: watts: Input should be a valid number"),
     (UnderAnotherName, {RESULT}, r"returned a result of 'candle', not of 'lamp'"),
     (Forgetful, {ROUND_TRIP}, r"is read back as something else: Forgetful\(.*watts=3\.0\), not .*watts=7\.0"),
-    (Picky, {ROUND_TRIP}, r"cannot be read back: action.colour: input should be an instance of Path"),
+    (Picky, {ROUND_TRIP}, r"cannot be read back: action.colour: must be an instance of Path"),
     (
         Misdescribed,
         {SCHEMA},

@@ -136,9 +136,18 @@ BAD: dict[str, tuple[Any, str]] = {
     "no trigger": ({"action": load_spec(URL)["action"]}, "^trigger: field required"),
     "no action": ({"trigger": {"type": "time"}}, "^action: field required"),
     "no target": (spec_with("action", value={"type": "generate_load"}), "action.target: field required"),
-    "trigger is a list": (spec_with("trigger", value=[]), "^trigger: trigger must be a mapping, not list"),
-    "trigger is a word": (spec_with("trigger", value="time"), "^trigger: trigger must be a mapping, not str"),
-    "action is None": (spec_with("action", value=None), "^action: fault must be a mapping, not NoneType"),
+    "trigger is a list": (
+        spec_with("trigger", value=[]),
+        "^trigger: must be a mapping with a `type`, not list",
+    ),
+    "trigger is a word": (
+        spec_with("trigger", value="time"),
+        "^trigger: must be a mapping with a `type`, not str",
+    ),
+    "action is None": (
+        spec_with("action", value=None),
+        "^action: must be a mapping with a `type`, not NoneType",
+    ),
     "trigger without type": (
         spec_with("trigger", value={}),
         "^trigger: missing required `type`.*registered .*time",
@@ -161,8 +170,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "target is a list": (spec_with(*TARGET, value=[URL]), "action.target: .*(dictionary|mapping).*a list"),
     "name is empty": (spec_with("name", value=""), "name: .*at least 1"),
     "name is too long": (spec_with("name", value="x" * 201), "name: .*at most 200"),
-    "name is a number": (spec_with("name", value=7), r"name: .*string \(got 7\)"),
-    "verify is a list": (spec_with("verify", value=["a"]), "verify: .*string"),
+    "name is a number": (spec_with("name", value=7), r"name: .*text.* \(got 7\)"),
+    "verify is a list": (spec_with("verify", value=["a"]), "verify: .*text"),
     "negative delay": (
         spec_with("trigger", "delay_seconds", value=-1),
         r"delay_seconds: .*greater than or equal to 0.*got -1",

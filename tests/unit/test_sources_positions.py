@@ -39,11 +39,11 @@ verify: [a]
 ALLOWED = "service_url, qps, duration, concurrency, timeout, method, headers, body, min_delivered"
 SAID = [
     f"3:17: trigger: unknown trigger type 'tiem'; registered: {', '.join(TRIGGERS.keys())}; did you mean 'time'?",
-    "9:10: action.target.qps: input should be a valid integer (got '300')",
+    "9:10: action.target.qps: must be a whole number, such as 300 (got '300')",
     "8:21: action.target.headers.c...: not the name of an HTTP header (got ***)",
-    "8:38: action.target.headers.e: input should be a valid string (got ***)",
+    "8:38: action.target.headers.e: must be text (got ***)",
     f"10:5: action.target.qsp: unknown key; allowed: {ALLOWED}; did you mean 'qps'?",
-    "11:9: verify: input should be a valid string (got a list)",
+    '11:9: verify: must be text, such as "orders add up" (got a list)',
     f"2:1: triger: unknown key; allowed: {', '.join(ChaosSpec.model_fields)}; did you mean 'trigger'?",
 ]
 
@@ -74,7 +74,7 @@ def test_errors_in_a_list_count_from_its_entry(write: Write) -> None:
     text = json.dumps([ENTRY, {**ENTRY, "name": 3}], indent=2)
     entries = read_file(write(text, "a.json"), shown="a.json")
     number = next(index for index, line in enumerate(text.splitlines(), 1) if '"name": 3' in line)
-    assert sentences(entries[1]) == [f"a.json:{number}:13: name: input should be a valid string (got 3)"]
+    assert sentences(entries[1]) == [f'a.json:{number}:13: name: must be text, such as "lunch rush" (got 3)']
     missing = read_file(write("- verify: a\n  trigger: {}\n"), shown="chaos.yaml")[0]
     assert [said.partition(" ")[0] for said in sentences(missing)] == ["chaos.yaml:2:12:", "chaos.yaml:1:3:"]
 
@@ -115,7 +115,7 @@ def test_a_placeholder_where_a_number_belongs_is_told_so(write: Write) -> None:
     (entry,) = read_file(write(YAML_ENTRY.replace("300", "{{QPS}}")))
     (sentence,) = sentences(entry)
     assert sentence.endswith(
-        "chaos.yaml:7:10: action.target.qps: input should be a valid integer, "
+        "chaos.yaml:7:10: action.target.qps: must be a whole number, such as 300, "
         "and a placeholder only ever stands for text (got '{{QPS}}')"
     )
 
