@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
@@ -28,6 +29,21 @@ def check_permit(settings: Settings) -> None:
             )
     if (why := _aborted(settings)) is not None:
         raise ChaosError(f"nothing runs: {why}")
+    if (library := _replaces_threads()) is not None:
+        raise ChaosError(
+            f"nothing runs: {library} has replaced threads, and a disruption needs a real one beside the body; "
+            "patch only in a process of the service's own"
+        )
+
+
+def _replaces_threads() -> str | None:
+    """Return who has put something of its own in the place of threads: they would wait for each other for ever."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None
 
 
 class AbortFile:

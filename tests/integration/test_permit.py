@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,7 +58,7 @@ TWO = f"""{HEAD}
 def test_it(): raise SystemError
 
 def test_by_hand(chaos_injector):
-    with pytest.raises(NotHeld, match="nothing runs here"):
+    with pytest.raises(NotHeld, match="nothing runs"):
         with chaos_injector.inject(staged("three"), check=False): raise SystemError
 
 def test_after(): assert STARTED == []
@@ -394,3 +396,24 @@ def test_other():
     assert run.words == {"test_one": "failed", "test_other": "failed"}
     for name in run.words:
         assert reason(run, name).startswith("aborted: the abort file")
+
+
+# ------------------------------------------------------------------ threads
+
+
+@pytest.mark.parametrize(
+    ("library", "module", "function"),
+    [
+        ("gevent", "gevent.monkey", "is_module_patched"),
+        ("eventlet", "eventlet.patcher", "is_monkey_patched"),
+    ],
+)
+def test_where_threads_are_no_threads_nothing_runs(
+    inner: InnerPytest, library: str, module: str, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a thread would hold up all others while it waits for fortio, and so for ever."""
+    patched = SimpleNamespace(**{function: lambda name: "thread" in name})
+    monkeypatch.setitem(sys.modules, module, patched)
+    run = inner(TWO, conftest=STAGED)
+    assert run.words == {"test_it": "error", "test_by_hand": "passed", "test_after": "passed"}, run.stdout
+    assert f"nothing runs: {library} has replaced threads" in reason(run)
