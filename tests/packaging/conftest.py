@@ -102,7 +102,8 @@ def source(sdist: Path, tmp_path: Path) -> Path:
 def unpack(sdist: Path, into: Path) -> Path:
     """Unpack an sdist, and return its top folder."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(into, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        archive.extractall(into)
     (top,) = into.iterdir()
     return top
 
