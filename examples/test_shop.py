@@ -23,6 +23,7 @@ def get(url: str) -> tuple[int, float]:
             response.read()
             status = int(response.status)
     except urllib.error.HTTPError as error:
+        error.close()
         status = error.code
     return status, time.monotonic() - began
 
