@@ -15,7 +15,7 @@ from pytest_chaos.reading.position import Where
 from pytest_chaos.reading.tree import dotted
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.scrub import clean, shown
-from pytest_chaos.secrecy import Redactor, bare
+from pytest_chaos.secrecy import Redactor, bare, secrets_of_headers
 from pytest_chaos.sources import TASK_KEYS, Entry
 from pytest_chaos.spec import ChaosSpec, Tagged
 
@@ -126,7 +126,8 @@ def validate_spec(entry: Any) -> ChaosSpec:
 def problems(error: ValidationError, entry: Any) -> list[Problem]:
     """Return what is wrong with ``entry``, at most twenty of it and how much there is besides."""
     items = error.errors(include_url=False)
-    found = [_problem(item, entry) for item in items[:_MAX_PROBLEMS]]
+    redactor = Redactor((), _words_of_headers(entry))
+    found = [_problem(item, entry, redactor) for item in items[:_MAX_PROBLEMS]]
     if len(items) > _MAX_PROBLEMS:
         found.append(Problem(path=(), message=f"{len(items) - _MAX_PROBLEMS} more errors"))
     return found
@@ -142,9 +143,19 @@ def explain_in_file(error: ValidationError, entry: Entry) -> list[str]:
     return [f"{problem.where(entry)}: {problem}" for problem in problems(error, entry.data)]
 
 
-def _problem(item: Any, entry: Any) -> Problem:
+def _words_of_headers(node: Any) -> Iterator[str]:
+    """Yield what stands in headers anywhere in ``node``: it may stand elsewhere as well, where it does not fit."""
+    for key, value in node.items() if isinstance(node, Mapping) else ():
+        if key == "headers" and isinstance(value, Mapping):
+            headers = {str(name): text for name, text in value.items() if isinstance(text, str)}
+            yield from secrets_of_headers(headers, headers)
+        else:
+            yield from _words_of_headers(value)
+
+
+def _problem(item: Any, entry: Any, redactor: Redactor) -> Problem:
     path: tuple[Any, ...] = item["loc"]
-    message = clean(item["msg"].removeprefix("Value error, "), 500)
+    message = clean(redactor.text(item["msg"].removeprefix("Value error, ")), 500)
     message = _SHOULD.sub("must ", message[0].lower() + message[1:])
     if item["type"] == "extra_forbidden":
         known = _fields_at(entry, path[:-1])
@@ -163,7 +174,7 @@ def _problem(item: Any, entry: Any) -> Problem:
     at_key = path[-1:] == ("[key]",)
     return Problem(
         path=path[:-1] if at_key else path,
-        message=f"{message} (got {_shown(item['input'], path)})",
+        message=f"{message} (got {_shown(item['input'], path, redactor)})",
         at_key=at_key,
     )
 
@@ -178,13 +189,13 @@ def _safe(path: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _shown(value: Any, path: Sequence[Any]) -> str:
+def _shown(value: Any, path: Sequence[Any], redactor: Redactor) -> str:
     """Return a wrong value as it may be printed: no header values, no user information, no containers."""
     if "headers" in path:
         return "***"
     if isinstance(value, Mapping | list | tuple | set):
         return f"a {type(value).__name__}"
-    return Redactor(()).text(shown(bare(value) if isinstance(value, str) else value))
+    return redactor.text(shown(bare(value) if isinstance(value, str) else value))
 
 
 def _for_example(entry: Any, path: Sequence[Any]) -> str:

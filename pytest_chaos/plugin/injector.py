@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, get_ident
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pytest_chaos.engine.conclusion import unrun
 from pytest_chaos.engine.run import NotStarted, Run, Wait, end_all
 from pytest_chaos.engine.verdict import Body
-from pytest_chaos.errors import ChaosError, NotHeld, SpecError
+from pytest_chaos.errors import Cancelled, ChaosError, NotHeld, SpecError
 from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict
 from pytest_chaos.plugin import text
@@ -21,6 +21,8 @@ from pytest_chaos.plugin.outcomes import body_of
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
+
+_OVER: Final = "the test that it belongs to is over"
 
 NewRun = Callable[[Sequence[ChaosSpec], Wait, float | None, Callable[[], bool]], Run]
 
@@ -101,6 +103,7 @@ class Injection:
             self.active.set()  # a body that waits for it must not hang in a run in peace
             return
         try:
+            self._check_time()
             run = self._run = self._new_run(lambda: self._abandoned)
             self.active = run.disruptions[0].active
             run.prepare()
@@ -117,9 +120,18 @@ class Injection:
             self.stop()
             raise
         if self._abandoned:
-            self.end(Body.not_run)
+            self._undo()
         if self._run is not None and not self.outcomes:
             self._run.body_starts()
+
+    def _check_time(self) -> None:
+        if self._abandoned:
+            raise Cancelled(_OVER)
+
+    def _undo(self) -> None:
+        if self._run is not None:  # it may have been judged as never entered, before it came to be
+            self._run.end(Body.not_run)
+        self.end(Body.not_run)
 
     def _tell_of_a_bad_start(self) -> None:
         if self.outcomes and not self._settings.disable:
@@ -258,6 +270,8 @@ class ChaosInjector:
         self._home = get_ident()
         self._injections: list[Injection] = []
         self._refused: list[ChaosOutcome] = []
+        self._late: list[ChaosOutcome] = []
+        self._over = Event()
 
     @property
     def active(self) -> Event:
@@ -267,14 +281,14 @@ class ChaosInjector:
     @property
     def outcomes(self) -> list[ChaosOutcome]:
         """The outcomes so far, in the order in which the disruptions were started."""
-        return [*self._refused, *(outcome for one in self._injections for outcome in one.outcomes)]
+        started = [outcome for one in self._injections for outcome in one.outcomes]
+        return [*self._refused, *started, *self._late]
 
     @property
     def untold(self) -> list[ChaosOutcome]:
         """The outcomes that the body was not told of, such as of what it left running; they decide about the test."""
-        return [
-            outcome for one in self._injections if one.check and one.is_unheard for outcome in one.outcomes
-        ]
+        unheard = [one for one in self._injections if one.check and one.is_unheard]
+        return [*self._late, *(outcome for one in unheard for outcome in one.outcomes)]
 
     @property
     def left_to_the_test(self) -> list[ChaosOutcome]:
@@ -303,6 +317,10 @@ class ChaosInjector:
     def _made(
         self, specs: Sequence[Any], wait: str | None, min_overlap: float | None, *, check: bool
     ) -> Injection | SpecError:
+        if self._over.is_set():
+            why = f"{self._test} is over, and its chaos_injector starts nothing any more"
+            self._late.append(refused(why, test=self._test, name="too late"))
+            raise ChaosError(why)
         try:
             given = self._read(specs)
             if not given:
@@ -324,6 +342,8 @@ class ChaosInjector:
             home=self._home,
         )
         self._injections.append(injection)
+        if self._over.is_set():  # by now: nobody ends what is started from here on
+            injection.stop()
         return injection
 
     def checkpoint(self, name: str) -> None:
@@ -389,6 +409,11 @@ class ChaosInjector:
         with _or_raise(made) as injection:
             pass
         return injection.outcomes
+
+    def finish(self) -> list[ChaosOutcome]:
+        """End what still runs because the test is over, and start nothing any more; return all outcomes."""
+        self._over.set()
+        return self.close(Body.not_run)
 
     def close(self, body: Body, beside: Sequence[Run] = ()) -> list[ChaosOutcome]:
         """End what still runs because the body is over, together with what runs ``beside`` it; return all outcomes."""

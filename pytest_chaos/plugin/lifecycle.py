@@ -31,6 +31,8 @@ from pytest_chaos.settings import Settings
 _SETUP_BEGAN = pytest.StashKey[float]()
 _LATE = "a mark came after setup, when it could not be started any more: add it in a fixture, or use chaos_injector"
 
+_PAST_US = "nothing was started: whoever ran this test did not call the hooks pytest_runtest_setup and pytest_runtest_call"
+
 
 class Lifecycle:
     """Run chaos for the tests of this process. Registered when the first chaos test is met."""
@@ -242,8 +244,7 @@ class Lifecycle:
         item: pytest.Item = request.node
         self._signals.heed(item)
         attempt = self._attempt(item)
-        if not self._in_peace:
-            self._runs.locks_of(item)
+        self._runs.locks_of(item)
         injector = attempt.injector = ChaosInjector(
             new_run=lambda specs, wait, share, cancelled: self._runs.new(
                 item, attempt, specs, wait=wait, min_overlap=share, cancelled=cancelled
@@ -261,7 +262,7 @@ class Lifecycle:
             test=item.nodeid,
         )
         yield injector
-        if left := [one for one in injector.close(Body.not_run) if one not in attempt.outcomes]:
+        if left := [one for one in injector.finish() if one not in attempt.outcomes]:
             attempt.outcomes = [*attempt.outcomes, *left]
             self._tell(item, left)
 
@@ -277,9 +278,13 @@ class Lifecycle:
             report.chaos_plan = plan.model_dump(mode="json")  # type: ignore[attr-defined]
         attempt = item.stash.get(ATTEMPT, None)
         if attempt is None:
+            self._refuse_unseen(item, report)
             return report
         if call.when == "teardown":
             del item.stash[ATTEMPT]  # items live as long as the session; what was measured need not
+            if attempt.injector is not None:  # what was asked for too late
+                late = [one for one in attempt.injector.outcomes if one not in attempt.outcomes]
+                attempt.outcomes = [*attempt.outcomes, *late]
         if attempt.body_open and call.when == "call":  # the report of a subtest, made while the body goes on
             attempt.failed_inside |= call.excinfo is not None and body_of(call.excinfo.value) is Body.failed
             return report
@@ -292,6 +297,17 @@ class Lifecycle:
         report.chaos = told  # type: ignore[attr-defined]
         self._refuse_absorption(report, attempt, call)
         return report
+
+    def _refuse_unseen(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Do not let a body pass that was run past us, by a plugin that does not call pytest's own hooks."""
+        if (
+            report.when == "call"
+            and report.passed
+            and not self._in_peace
+            and self.collection.marked(item).specs
+        ):
+            report.outcome = "failed"
+            report.longrepr = f"chaos: {_PAST_US}"
 
     def _refuse_absorption(
         self, report: pytest.TestReport, attempt: Attempt, call: pytest.CallInfo[None]
@@ -309,4 +325,5 @@ class Lifecycle:
         if hasattr(report, "wasxfail"):
             del report.wasxfail
         if call.excinfo is None or not expected:
-            report.longrepr = text.failure(unproven, "whatever the report said before:")
+            before = "after the body:" if call.when == "teardown" else "whatever the report said before:"
+            report.longrepr = text.failure(unproven, before)

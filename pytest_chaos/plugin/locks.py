@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pytest_chaos.engine.broker import Broker, Lock
 from pytest_chaos.engine.guard import one_name
 from pytest_chaos.engine.permit import check_permit
-from pytest_chaos.errors import ChaosError
+from pytest_chaos.errors import Cancelled, ChaosError
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin.marks import Marked
 from pytest_chaos.plugin.variables import fill_known
@@ -31,6 +31,7 @@ class TestLocks:
         self._test = test
         self._taken: dict[str, Lock] = {}
         self._turn = threading.Lock()
+        self._over = False
         self.problem: ChaosError | None = None
 
     def take_known(self, marked: Marked) -> None:
@@ -74,16 +75,20 @@ class TestLocks:
 
         def enough() -> bool:
             check_permit(self._settings)
-            return cancelled()
+            return cancelled() or self._over
 
         enough()
         taken = self._broker.take(
             missing, who=self._test, shared=marked.shared, holding=self._taken, cancelled=enough
         )
         self._taken.update({lock.key: lock for lock in taken})
+        if self._over:  # by now
+            self.release()
+            raise Cancelled(f"{self._test} is over")
 
     def release(self) -> None:
-        """Let all of them go."""
+        """Let all of them go, and take no more."""
+        self._over = True
         while self._taken:
             self._taken.popitem()[1].release()
 

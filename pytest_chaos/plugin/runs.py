@@ -10,7 +10,7 @@ import pytest
 from pytest_chaos.engine.broker import Broker
 from pytest_chaos.engine.guard import Guard
 from pytest_chaos.engine.run import Run, Wait
-from pytest_chaos.errors import ChaosError, SpecError
+from pytest_chaos.errors import Cancelled, ChaosError, SpecError
 from pytest_chaos.placeholders import names
 from pytest_chaos.plugin.attempt import Attempt
 from pytest_chaos.plugin.locks import TestLocks
@@ -44,8 +44,8 @@ class Runs:
         """Return the locks of ``item``. They are let go with its last finalizer, if nobody does so later."""
         known = item.stash.get(_LOCKS, None)
         if known is None:
-            known = item.stash[_LOCKS] = TestLocks(self._broker, self._settings, item.nodeid)
             item.addfinalizer(lambda: self.release(item))
+            known = item.stash[_LOCKS] = TestLocks(self._broker, self._settings, item.nodeid)
         return known
 
     def hold_known(self, item: pytest.Item, marked: Marked) -> None:
@@ -85,7 +85,10 @@ class Runs:
             item, request, [key for spec in specs for key in (spec.verify, spec.abort_when)]
         )
         filled = self._filled(specs, request)
-        self.locks_of(item).take(filled, specs, attempt.marked, cancelled=cancelled)
+        locks = item.stash.get(_LOCKS, None)
+        if locks is None:
+            raise Cancelled(f"{item.nodeid} is over; nothing is started for it any more")
+        locks.take(filled, specs, attempt.marked, cancelled=cancelled)
         run = Run(
             filled,
             authored=specs,

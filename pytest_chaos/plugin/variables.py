@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from pytest_chaos.errors import SpecError
-from pytest_chaos.placeholders import names
+from pytest_chaos.placeholders import fill, names
 from pytest_chaos.registry import did_you_mean
 from pytest_chaos.schema import explain
 from pytest_chaos.settings import Settings
@@ -68,4 +68,5 @@ def _filled(spec: ChaosSpec, variables: Mapping[str, str]) -> ChaosSpec:
     try:
         return spec.filled(variables)
     except ValidationError as error:
-        raise SpecError(f"{spec.name!r}: " + "; ".join(explain(error, {}))) from None
+        filled = fill(spec.model_dump(exclude_unset=True), variables)
+        raise SpecError(f"{spec.name!r}: " + "; ".join(explain(error, filled))) from None

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from pytest_chaos.base import Fault
 from pytest_chaos.context import RunContext
 from pytest_chaos.engine.guard import Guard
-from pytest_chaos.errors import TargetRefused
+from pytest_chaos.errors import SpecError, TargetRefused
 from pytest_chaos.faults.generate_load import GenerateLoadFault, LoadTarget
 from pytest_chaos.outcome import ChaosResult
+from pytest_chaos.plugin.variables import fill_spec
 from pytest_chaos.schema import explain, validate_spec
 from pytest_chaos.scrub import clean
 from pytest_chaos.secrecy import Redactor, bare, is_secret_header, secrets_of_headers
@@ -249,3 +250,49 @@ def test_a_repr_shows_no_query_and_nothing_that_a_fault_calls_secret() -> None:
             raise NotImplementedError
 
     assert repr(Login(password="s3cret-0")) == "Login(type='login', password='***')"
+
+
+# ------------------------------------------------------------------ values that do not fit where they stand
+
+
+MISPLACED = {
+    "in a URL": {"service_url": "ftp://127.0.0.1:1/hooks/{{TOKEN}}"},
+    "as a duration": {"duration": "{{TOKEN}}"},
+    "as a method": {"method": "{{TOKEN}}"},
+}
+
+
+@pytest.mark.parametrize(
+    "token", ["s3nt1nel-of-a-header", "s3nt1nel\n", 's3nt1nel"\\'], ids=["plain", "line", "quotes"]
+)
+@pytest.mark.parametrize("field", MISPLACED.values(), ids=MISPLACED.keys())
+@pytest.mark.parametrize(
+    "header", ["Authorization: Bearer {{TOKEN}}", "X-Api-Key: {{TOKEN}}", "X-Shop: {{TOKEN}}"]
+)
+def test_what_stands_in_a_header_is_not_shown_where_it_does_not_fit(
+    token: str, field: dict[str, str], header: str
+) -> None:
+    name, _, value = header.partition(": ")
+    target = {"service_url": "http://127.0.0.1:1/", **field, "headers": {name: value}}
+    entry = {
+        "name": "rush",
+        "trigger": {"type": "time"},
+        "action": {"type": "generate_load", "target": target},
+    }
+    filled = json.loads(json.dumps(entry).replace("{{TOKEN}}", json.dumps(token)[1:-1]))
+    with pytest.raises(ValidationError) as wrong:
+        validate_spec(filled)
+    told = "\n".join(explain(wrong.value, filled))
+    assert "s3nt1nel" not in told
+    assert "***" in told
+
+
+def test_neither_is_what_was_filled_in() -> None:
+    target = {"service_url": "{{URL}}/{{TOKEN}}", "headers": {"X-Api-Key": "{{TOKEN}}"}}
+    spec = validate_spec(
+        {"name": "rush", "trigger": {"type": "time"}, "action": {"type": "generate_load", "target": target}}
+    )
+    with pytest.raises(SpecError) as wrong:
+        fill_spec(spec, {"URL": "http://127.0.0.1:1", "TOKEN": "s3nt1nel\n"})
+    assert "s3nt1nel" not in str(wrong.value)
+    assert "(got 'http://127.0.0.1:1/***" in str(wrong.value)
