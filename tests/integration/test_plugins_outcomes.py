@@ -360,7 +360,8 @@ def test_breakpoint_in_the_body_is_met_while_it_is_disrupted(inner: InnerPytest)
         timeout_s=30,
     )
     assert "running: ['a rush']" in run.stdout
-    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
+    # Without an input the debugger gives up: that ends the test, and since Python 3.14 the run.
+    assert run.exit_code in {pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED}
 
 
 def test_doctests_in_the_suite_go_on(inner: InnerPytest) -> None:

@@ -61,6 +61,7 @@ def module(shop: Shop, test: str) -> str:
     """Return a module whose check asks ``/health`` and wants an answer soon."""
     return f"""
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -70,7 +71,11 @@ from pytest_chaos.errors import NotHeld
 def chaos_verifiers():
     def fast():
         try:
-            assert urllib.request.urlopen("{shop.url}/health", timeout={0.6 * SLOW_S}).status == 200
+            with urllib.request.urlopen("{shop.url}/health", timeout={0.6 * SLOW_S}) as answer:
+                assert answer.status == 200
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
         except TimeoutError:
             raise AssertionError("the shop is slow") from None
     return {{"fast": fast}}
