@@ -22,6 +22,8 @@ from pytest_chaos.spec import ChaosSpec, Tagged
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # Nobody reads more of one entry, and each one looks for a nearest match.
 _MAX_PROBLEMS: Final = 20
+# Those of a load stand on the third level; what somebody has nested without end is no spec.
+_DEEPEST_HEADERS: Final = 6
 _NO_HEADER_CHARACTER: Final = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")
 _NUMBERS: Final = {"int_type", "float_type", "bool_type"}
 _SHOULD: Final = re.compile(r"^[a-z]+ should ")
@@ -143,14 +145,14 @@ def explain_in_file(error: ValidationError, entry: Entry) -> list[str]:
     return [f"{problem.where(entry)}: {problem}" for problem in problems(error, entry.data)]
 
 
-def _words_of_headers(node: Any) -> Iterator[str]:
-    """Yield what stands in headers anywhere in ``node``: it may stand elsewhere as well, where it does not fit."""
-    for key, value in node.items() if isinstance(node, Mapping) else ():
+def _words_of_headers(node: Any, depth: int = _DEEPEST_HEADERS) -> Iterator[str]:
+    """Yield what stands in the headers of ``node``: it may stand elsewhere as well, where it does not fit."""
+    for key, value in node.items() if depth and isinstance(node, Mapping) else ():
         if key == "headers" and isinstance(value, Mapping):
             headers = {str(name): text for name, text in value.items() if isinstance(text, str)}
             yield from secrets_of_headers(headers, headers)
         else:
-            yield from _words_of_headers(value)
+            yield from _words_of_headers(value, depth - 1)
 
 
 def _problem(item: Any, entry: Any, redactor: Redactor) -> Problem:
