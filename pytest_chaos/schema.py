@@ -206,7 +206,7 @@ def _for_example(entry: Any, path: Sequence[Any]) -> str:
         return f" with the keys {', '.join(known)}"
     model = _model_at(entry, path[:-1])
     field = model.model_fields.get(path[-1]) if model else None
-    return f", such as {json.dumps(field.examples[0])}" if field and field.examples else ""
+    return f", such as {json.dumps(field.examples[0], default=str)}" if field and field.examples else ""
 
 
 def _fields_at(entry: Any, path: Sequence[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,12 @@ class Attempt:
         """All outcomes but those that the body has asked to be left to it."""
         left = [] if self.injector is None else self.injector.left_to_the_test
         return [one for one in self.outcomes if one not in left]
+
+    def keep(self, outcomes: Sequence[ChaosOutcome]) -> list[ChaosOutcome]:
+        """Add those of ``outcomes`` that are not there yet, and return them."""
+        new = [one for one in outcomes if one not in self.outcomes]
+        self.outcomes = [*self.outcomes, *new]
+        return new
 
 
 ATTEMPT = pytest.StashKey[Attempt]()

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, get_ident
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 from pytest_chaos.engine.conclusion import unrun
 from pytest_chaos.engine.run import NotStarted, Run, Wait, end_all
 from pytest_chaos.engine.verdict import Body
-from pytest_chaos.errors import Cancelled, ChaosError, NotHeld, SpecError
+from pytest_chaos.errors import ChaosError, NotHeld, SpecError
 from pytest_chaos.milestones import Milestones
 from pytest_chaos.outcome import ChaosOutcome, ChaosResult, Verdict
 from pytest_chaos.plugin import text
@@ -21,8 +21,6 @@ from pytest_chaos.plugin.outcomes import body_of
 from pytest_chaos.secrecy import Redactor
 from pytest_chaos.settings import Settings
 from pytest_chaos.spec import ChaosSpec
-
-_OVER: Final = "the test that it belongs to is over"
 
 NewRun = Callable[[Sequence[ChaosSpec], Wait, float | None, Callable[[], bool]], Run]
 
@@ -103,7 +101,6 @@ class Injection:
             self.active.set()  # a body that waits for it must not hang in a run in peace
             return
         try:
-            self._check_time()
             run = self._run = self._new_run(lambda: self._abandoned)
             self.active = run.disruptions[0].active
             run.prepare()
@@ -123,10 +120,6 @@ class Injection:
             self._undo()
         if self._run is not None and not self.outcomes:
             self._run.body_starts()
-
-    def _check_time(self) -> None:
-        if self._abandoned:
-            raise Cancelled(_OVER)
 
     def _undo(self) -> None:
         if self._run is not None:  # it may have been judged as never entered, before it came to be

@@ -30,7 +30,6 @@ from pytest_chaos.settings import Settings
 
 _SETUP_BEGAN = pytest.StashKey[float]()
 _LATE = "a mark came after setup, when it could not be started any more: add it in a fixture, or use chaos_injector"
-
 _PAST_US = "nothing was started: whoever ran this test did not call the hooks pytest_runtest_setup and pytest_runtest_call"
 
 
@@ -97,7 +96,7 @@ class Lifecycle:
         if self._settings.disable:
             attempt.outcomes = self._unrun(item, attempt, Verdict.disabled, "chaos is disabled")
             return
-        self._runs.locks_of(item)  # before our own finalizer, so that they are let go after it
+        self._runs.expect(item)  # before our own finalizer, so that they are let go after it
         self._signals.heed(item)
         item.addfinalizer(lambda: self._finalize(item, attempt))
         try:
@@ -244,7 +243,7 @@ class Lifecycle:
         item: pytest.Item = request.node
         self._signals.heed(item)
         attempt = self._attempt(item)
-        self._runs.locks_of(item)
+        self._runs.expect(item)
         injector = attempt.injector = ChaosInjector(
             new_run=lambda specs, wait, share, cancelled: self._runs.new(
                 item, attempt, specs, wait=wait, min_overlap=share, cancelled=cancelled
@@ -262,9 +261,7 @@ class Lifecycle:
             test=item.nodeid,
         )
         yield injector
-        if left := [one for one in injector.finish() if one not in attempt.outcomes]:
-            attempt.outcomes = [*attempt.outcomes, *left]
-            self._tell(item, left)
+        self._tell(item, attempt.keep(injector.finish()))
 
     # ------------------------------------------------------------------ reports
 
@@ -283,8 +280,7 @@ class Lifecycle:
         if call.when == "teardown":
             del item.stash[ATTEMPT]  # items live as long as the session; what was measured need not
             if attempt.injector is not None:  # what was asked for too late
-                late = [one for one in attempt.injector.outcomes if one not in attempt.outcomes]
-                attempt.outcomes = [*attempt.outcomes, *late]
+                attempt.keep(attempt.injector.outcomes)
         if attempt.body_open and call.when == "call":  # the report of a subtest, made while the body goes on
             attempt.failed_inside |= call.excinfo is not None and body_of(call.excinfo.value) is Body.failed
             return report

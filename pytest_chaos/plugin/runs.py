@@ -40,13 +40,11 @@ class Runs:
         if self._progress is None or not self._settings.worker:
             tell(config, line)
 
-    def locks_of(self, item: pytest.Item) -> TestLocks:
-        """Return the locks of ``item``. They are let go with its last finalizer, if nobody does so later."""
-        known = item.stash.get(_LOCKS, None)
-        if known is None:
+    def expect(self, item: pytest.Item) -> None:
+        """Let ``item`` lock what it disrupts. Its locks are let go with its last finalizer, if nobody does so later."""
+        if _LOCKS not in item.stash:
             item.addfinalizer(lambda: self.release(item))
-            known = item.stash[_LOCKS] = TestLocks(self._broker, self._settings, item.nodeid)
-        return known
+            item.stash[_LOCKS] = TestLocks(self._broker, self._settings, item.nodeid)
 
     def hold_known(self, item: pytest.Item, marked: Marked) -> None:
         """Lock what ``item`` disrupts, if that is known without its fixtures, until ``release``."""
@@ -79,15 +77,16 @@ class Runs:
 
         Raises:
             ChaosError: a placeholder is not filled, a filled-in value does not fit, or a target is not free.
+            Cancelled: nobody wants it any more.
         """
+        locks = item.stash.get(_LOCKS, None)
+        if locks is None or cancelled():
+            raise Cancelled("the test that it belongs to is over")
         request: pytest.FixtureRequest | None = getattr(item, "_request", None)
         checks = self._checks(
             item, request, [key for spec in specs for key in (spec.verify, spec.abort_when)]
         )
         filled = self._filled(specs, request)
-        locks = item.stash.get(_LOCKS, None)
-        if locks is None:
-            raise Cancelled(f"{item.nodeid} is over; nothing is started for it any more")
         locks.take(filled, specs, attempt.marked, cancelled=cancelled)
         run = Run(
             filled,
