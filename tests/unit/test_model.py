@@ -11,14 +11,14 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 import pytest_chaos
 from pytest_chaos import FAULTS, TRIGGERS, ChaosResult, ChaosSpec, Fault, Trigger
@@ -385,6 +385,24 @@ class FullMoon(Trigger):
 
 def quake(**more: Any) -> dict[str, Any]:
     return {"trigger": {"type": "time"}, "action": {"type": "quake", **more}}
+
+
+def test_an_example_that_is_no_json_is_shown_all_the_same() -> None:
+    class Flood(Fault):
+        type: Literal["flood"] = "flood"
+        image: Annotated[str, Field(examples=[Path("disk.img")])] = ""
+
+        def inject(self, ctx: RunContext, chaos_active_event: threading.Event | None = None) -> ChaosResult:
+            raise NotImplementedError
+
+    FAULTS.register("flood")(Flood)
+    try:
+        entry = {"name": "rain", "trigger": {"type": "time"}, "action": {"type": "flood", "image": 3}}
+        with pytest.raises(ValidationError) as wrong:
+            validate_spec(entry)
+        assert explain(wrong.value, entry) == ['action.image: must be text, such as "disk.img" (got 3)']
+    finally:
+        FAULTS.unregister("flood")
 
 
 def test_a_registry_gives_what_was_registered() -> None:
